@@ -1,0 +1,79 @@
+// Command certwindow is the software of an HCA service window: the server, and every operator's and
+// auditor's command.
+//
+// Exit codes: 0 is yes, 1 is no with the reason, 2 is wrong use (flags, paths that cannot be read).
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// Exit codes that every command keeps to.
+const (
+	exitYes   = 0
+	exitNo    = 1
+	exitUsage = 2
+)
+
+// streams are what a command reads and writes. Results go to out, everything else to err.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// command is one operator's command. run gets the arguments after the name and returns an exit code.
+type command struct {
+	name    string // the words that select it, e.g. "verify chain"
+	summary string
+	run     func(ctx context.Context, args []string, s streams) int
+}
+
+// commands is the one table of what this program can do, in the order that help prints it.
+func commands() []command {
+	return []command{}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := dispatch(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// dispatch runs the command with the longest name that args begin with.
+func dispatch(ctx context.Context, args []string, s streams) int {
+	var best *command
+	var rest []string
+	for _, c := range commands() {
+		words := strings.Fields(c.name)
+		if len(args) < len(words) || strings.Join(args[:len(words)], " ") != c.name {
+			continue
+		}
+		if best == nil || len(words) > len(strings.Fields(best.name)) {
+			best, rest = &c, args[len(words):]
+		}
+	}
+	if best == nil {
+		usage(s.err)
+		if len(args) == 1 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h") {
+			return exitYes
+		}
+		return exitUsage
+	}
+	return best.run(ctx, rest, s)
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "certwindow: the software of an HCA service window\n\nCommands:")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-28s %s\n", c.name, c.summary)
+	}
+	fmt.Fprintln(w, "\n'certwindow COMMAND --help' shows a command's flags.")
+}
