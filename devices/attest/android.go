@@ -1,0 +1,202 @@
+package attest
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"crypto/x509"
+	"slices"
+	"time"
+)
+
+// AndroidWant is what an Android attestation has to show. The zero values of the optional fields are the
+// defaults of the rule book's reading; Roots, Status, Challenge and At are always needed.
+type AndroidWant struct {
+	Roots     *AndroidRoots
+	Status    *AndroidStatus
+	Challenge []byte    // the application's challenge (HCA-6.0), not empty
+	At        time.Time // the moment of judging
+
+	MinLevel            Level  // zero means LevelTEE
+	RequireUserAuth     bool   // the key works only after the user's authentication
+	RequireVerifiedBoot bool   // the system was verified at boot and the device is locked
+	SPKI                []byte // if set, the key (SubjectPublicKeyInfo, DER) that must be the attested one
+	App                 *AndroidApp
+}
+
+// AndroidApp is the application that must own the key, alone.
+type AndroidApp struct {
+	Package       string
+	SigningDigest []byte // SHA-256 of the certificate that signs the app
+}
+
+// AndroidKey is what a verified attestation proves of a key.
+type AndroidKey struct {
+	SPKI         []byte // SubjectPublicKeyInfo, DER
+	Level        Level  // the weaker of where the key lives and where the attestation was made
+	UserAuth     bool   // the secure environment demands the user's authentication
+	VerifiedBoot bool   // verified and locked
+	Description  *KeyDescription
+	Leaf         *x509.Certificate
+}
+
+// VerifyAndroid judges an attestation chain, the leaf first. The error is of type Refusals and lists
+// everything that is against it; what the attestation says of the key is then the sender's word only.
+// HCA-6.0, HCA-6.1.
+func VerifyAndroid(chain []*x509.Certificate, want AndroidWant) (*AndroidKey, error) {
+	if want.Roots == nil || want.Status == nil || len(want.Challenge) == 0 || want.At.IsZero() {
+		return nil, refuse(CodeMalformed, "roots, status list, challenge and time are needed to judge an attestation")
+	}
+	if len(chain) == 0 {
+		return nil, refuse(CodeMalformed, "no certificate was found")
+	}
+	var refusals Refusals
+	if err := want.Roots.judge(chain, want.At); err != nil {
+		refusals = append(refusals, asRefusals(err)...)
+	}
+	for i, cert := range chain {
+		if status, listed := want.Status.of(cert); listed {
+			refusals.add(CodeRevoked, "certificate %d (serial %x) is on the vendor's status list: %s", i+1, cert.SerialNumber, status)
+		}
+	}
+	leaf := chain[0]
+	description, err := keyDescriptionOf(leaf)
+	if err != nil {
+		return nil, append(refusals, asRefusals(err)...)
+	}
+	if description == nil {
+		if !refusals.Has(CodePlacement) {
+			refusals.add(CodePlacement, "the leaf certificate holds no attestation")
+		}
+		return nil, refusals
+	}
+	key := &AndroidKey{SPKI: leaf.RawSubjectPublicKeyInfo, Description: description, Leaf: leaf,
+		Level: effectiveLevel(chain, description)}
+	if leaf.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm {
+		refusals.add(CodeUnsupported, "the attested key is of an unsupported algorithm")
+	}
+	refusals = append(refusals, key.judge(want)...)
+	if err := refusals.err(); err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// ReadAndroid is what the leaf of a chain claims, unverified; nil when it claims nothing.
+func ReadAndroid(chain []*x509.Certificate) (*KeyDescription, error) {
+	if len(chain) == 0 {
+		return nil, refuse(CodeMalformed, "no certificate was found")
+	}
+	return keyDescriptionOf(chain[0])
+}
+
+// effectiveLevel is the weaker of the two levels stated, and no more than TEE where the vendor certified the
+// attestation key as one of a TEE.
+func effectiveLevel(chain []*x509.Certificate, d *KeyDescription) Level {
+	level := min(d.AttestationSecurityLevel, d.KeyMintSecurityLevel)
+	if len(chain) > 1 && slices.Contains(chain[1].Subject.Organization, "TEE") {
+		level = min(level, LevelTEE)
+	}
+	return level
+}
+
+// judge compares what the extension says with what is wanted, one check after the other.
+func (k *AndroidKey) judge(want AndroidWant) Refusals {
+	var r Refusals
+	d := k.Description
+	if subtle.ConstantTimeCompare(d.AttestationChallenge, want.Challenge) != 1 {
+		r.add(CodeChallenge, "the attestation holds another challenge")
+	}
+	if want.SPKI != nil && !bytes.Equal(want.SPKI, k.SPKI) {
+		r.add(CodeKey, "the attestation is of another key")
+	}
+	minimum := want.MinLevel
+	if minimum == 0 {
+		minimum = LevelTEE
+	}
+	if k.Level < minimum {
+		r.add(CodeLevel, "the security level is %s, below %s", k.Level, minimum)
+	}
+	k.judgeKey(&r)
+	k.judgeUser(want, &r)
+	if want.App != nil {
+		d.judgeApp(want.App, &r)
+	}
+	return r
+}
+
+// enforced is the list that binds: the secure environment's, or the system's where only software is claimed.
+func (k *AndroidKey) enforced() *AuthorizationList {
+	if k.Level == LevelSoftware && k.Description.HardwareEnforced.Origin == nil {
+		return &k.Description.SoftwareEnforced
+	}
+	return &k.Description.HardwareEnforced
+}
+
+// Purposes of a key, as KeyMint numbers them.
+const (
+	purposeSign   Number = 2
+	purposeVerify Number = 3
+)
+
+// judgeKey: made in place, for signing only, for its own application only. A key store has no way to export a
+// private key that it made, so origin is also the proof that no copy exists (HCA-6.1).
+func (k *AndroidKey) judgeKey(r *Refusals) {
+	list := k.enforced()
+	switch {
+	case list.Origin == nil:
+		r.add(CodeOrigin, "the secure environment states no origin of the key")
+	case *list.Origin != OriginGenerated:
+		r.add(CodeOrigin, "the key was not generated in place: its origin is %s", *list.Origin)
+	}
+	if !slices.Contains(list.Purposes, purposeSign) {
+		r.add(CodePurpose, "the key is not for signing")
+	}
+	for _, p := range list.Purposes {
+		if p != purposeSign && p != purposeVerify {
+			r.add(CodePurpose, "the key has another purpose than signing: %d", p)
+		}
+	}
+	if k.Description.SoftwareEnforced.AllApplications || k.Description.HardwareEnforced.AllApplications {
+		r.add(CodeAllApps, "every application of the device may use the key")
+	}
+}
+
+// judgeUser: the user's authentication, and the boot state on which the system's own statements rest.
+func (k *AndroidKey) judgeUser(want AndroidWant, r *Refusals) {
+	d, list := k.Description, k.enforced()
+	free := d.SoftwareEnforced.NoAuthRequired || d.HardwareEnforced.NoAuthRequired
+	k.UserAuth = !free && list.UserAuthType != nil && *list.UserAuthType != 0
+	if want.RequireUserAuth && !k.UserAuth {
+		r.add(CodeUserAuth, "the key works without the user's authentication")
+	}
+	root := d.HardwareEnforced.RootOfTrust
+	k.VerifiedBoot = root != nil && root.VerifiedBootState == BootVerified && root.DeviceLocked
+	if !want.RequireVerifiedBoot || k.VerifiedBoot {
+		return
+	}
+	switch {
+	case root == nil:
+		r.add(CodeBoot, "the attestation says nothing of verified boot")
+	case root.VerifiedBootState != BootVerified:
+		r.add(CodeBoot, "the verified boot state is %s", root.VerifiedBootState)
+	default:
+		r.add(CodeBoot, "the device's boot loader is unlocked")
+	}
+}
+
+// judgeApp: exactly the one application. Several share a key when they share a user id, and then one of them
+// was never reviewed (HCA-6.1).
+func (d *KeyDescription) judgeApp(app *AndroidApp, r *Refusals) {
+	id := d.SoftwareEnforced.AttestationApplicationID
+	if id == nil {
+		r.add(CodeApp, "the attestation names no application")
+		return
+	}
+	if len(id.Packages) != 1 || id.Packages[0].Name != app.Package {
+		r.add(CodeApp, "the key does not belong to %q alone", app.Package)
+	}
+	signed := func(digest []byte) bool { return bytes.Equal(digest, app.SigningDigest) }
+	if !slices.ContainsFunc(id.Signatures, signed) {
+		r.add(CodeApp, "the application is signed by another certificate")
+	}
+}
