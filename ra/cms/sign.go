@@ -71,8 +71,14 @@ func WrapBare(content, signature, cert []byte, hash crypto.Hash) ([]byte, error)
 
 // signedAttributes returns the attributes one after another in DER order of a SET OF (X.690 section 11.6).
 func signedAttributes(content []byte, o SignOptions) ([]byte, error) {
+	var contentType cryptobyte.Builder
+	contentType.AddASN1ObjectIdentifier(o.ContentType)
+	named, err := contentType.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("cms: content type %s: %w", o.ContentType, err)
+	}
 	all := []Attribute{
-		{OIDContentType, build(func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(o.ContentType) })},
+		{OIDContentType, named},
 		{OIDMessageDigest, build(func(b *cryptobyte.Builder) { b.AddASN1OctetString(sum(o.Hash, content)) })},
 	}
 	if !o.SigningTime.IsZero() {
@@ -89,12 +95,16 @@ func signedAttributes(content []byte, o SignOptions) ([]byte, error) {
 		if err := Check(a.Value, MaxMessage); err != nil {
 			return nil, fmt.Errorf("cms: attribute %s: %w", a.OID, err)
 		}
-		encoded = append(encoded, build(func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1ObjectIdentifier(a.OID)
-				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes(a.Value) })
-			})
-		}))
+		var b cryptobyte.Builder
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1ObjectIdentifier(a.OID)
+			b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes(a.Value) })
+		})
+		der, err := b.Bytes()
+		if err != nil {
+			return nil, fmt.Errorf("cms: attribute %s: %w", a.OID, err)
+		}
+		encoded = append(encoded, der)
 	}
 	slices.SortFunc(encoded, bytes.Compare)
 	return slices.Concat(encoded...), nil
@@ -221,7 +231,7 @@ func addAlgorithm(b *cryptobyte.Builder, oid asn1.ObjectIdentifier, null bool) {
 	})
 }
 
-// build runs f on a builder; f writes constants and checked bytes only, which cannot fail.
+// build runs f on a builder; f writes octets under a tag only, which cannot fail.
 func build(f func(*cryptobyte.Builder)) []byte {
 	var b cryptobyte.Builder
 	f(&b)
