@@ -144,15 +144,18 @@ func (s *Server) loginFailure(mod Module, t *target, cause error) error {
 }
 
 // attributes are the signed attributes that the request asks for beyond those of every message.
-func attributes(req *signRequest, cardNumber string) []Attribute {
+func attributes(req *signRequest, cardNumber string) ([]Attribute, error) {
 	var list []Attribute
 	if req.nonce != "" {
 		list = append(list, Attribute{OID: oidRandomNonce, Value: utf8String(req.nonce)})
 	}
 	if req.cardNumber {
+		if len(cardNumber) > maxNonce || !utf8.ValidString(cardNumber) {
+			return nil, failf(CodeReaderInfo, "card number cannot be written as text")
+		}
 		list = append(list, Attribute{OID: oidCardNumber, Value: utf8String(cardNumber)})
 	}
-	return list
+	return list, nil
 }
 
 // utf8String is the DER of a UTF8String. The text is at most maxNonce bytes of valid UTF-8, which always

@@ -28,7 +28,7 @@ func ParseOrigin(s string) (string, error) {
 	}
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	switch {
-	case len(s) > maxField || host == "" || strings.ContainsAny(host, "*%"):
+	case len(s) > maxField || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-:") != "" || host == "":
 		return "", fmt.Errorf("%q is not a web origin", s)
 	case scheme == "http" && !loopbackName(host):
 		return "", fmt.Errorf("%q is not https", s)

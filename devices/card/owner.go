@@ -77,8 +77,8 @@ func (o *owner) do(ctx context.Context, job func(context.Context, Module) error)
 			return err
 		default:
 		}
-		if context.Cause(ctx) != nil && ctx.Err() != nil {
-			return fail(CodeTimeout, errors.Join(errHung, context.Cause(ctx)))
+		if ctx.Err() != nil {
+			return fail(CodeTimeout, context.Cause(ctx))
 		}
 		return fail(CodeTimeout, errHung)
 	}

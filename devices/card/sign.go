@@ -289,7 +289,7 @@ func (s *Server) signOn(ctx context.Context, mod Module, t *target, req *signReq
 	}
 	value, err := s.signature(t, req, signer)
 	if err != nil {
-		return nil, fail(CodeSignFailed, err)
+		return nil, asFailure(err, CodeSignFailed)
 	}
 	return value, nil
 }
@@ -302,9 +302,12 @@ func (s *Server) signature(t *target, req *signRequest, signer crypto.Signer) ([
 	case SignPKCS1:
 		return signer.Sign(s.cfg.Rand, req.hash.sum(req.content), req.hash.hash())
 	}
+	attrs, err := attributes(req, t.slot.Token.Serial)
+	if err != nil {
+		return nil, err
+	}
 	in := CMSInput{
-		Content: req.content, Signer: signer, Certificate: t.cert.DER, Hash: req.hash.hash(),
-		Attributes: attributes(req, t.slot.Token.Serial),
+		Content: req.content, Signer: signer, Certificate: t.cert.DER, Hash: req.hash.hash(), Attributes: attrs,
 	}
 	if req.signingTime {
 		in.SigningTime = s.cfg.Now()
