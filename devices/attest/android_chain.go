@@ -21,12 +21,12 @@ func (r *AndroidRoots) judge(chain []*x509.Certificate, at time.Time) error {
 	last := chain[len(chain)-1]
 	root := r.bySPKI[string(last.RawSubjectPublicKeyInfo)]
 	if root == nil || !bytes.Equal(root.RawSubject, last.RawSubject) {
-		return refuse(CodeRoot, "the chain ends at %q, whose key is no known root's", last.Subject)
+		return refuse(CodeRoot, "the chain does not end at the key of a known root")
 	}
 	// From the root downwards, so that no key is used before a trusted one has signed it.
 	issuer := root
-	for _, cert := range slices.Backward(chain) {
-		if err := issued(issuer, cert); err != nil {
+	for i, cert := range slices.Backward(chain) {
+		if err := issued(issuer, cert, i+1); err != nil {
 			return err
 		}
 		issuer = cert
@@ -38,9 +38,9 @@ func (r *AndroidRoots) judge(chain []*x509.Certificate, at time.Time) error {
 	if err != nil || !remote {
 		return err
 	}
-	for _, cert := range chain[1 : len(chain)-1] {
+	for i, cert := range chain[1 : len(chain)-1] {
 		if at.Before(cert.NotBefore) || at.After(cert.NotAfter) {
-			return refuse(CodeDates, "%q is valid from %s to %s only", cert.Subject,
+			return refuse(CodeDates, "certificate %d is valid from %s to %s only", i+2,
 				cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339))
 		}
 	}

@@ -58,13 +58,13 @@ func parseChainDER(ders [][]byte, what string) ([]*x509.Certificate, error) {
 
 // issued says whether issuer's name and key stand behind cert. It asks nothing of the issuer's extensions:
 // attestation chains in the field break RFC 5280 there (attestation keys marked as no CA), and the vendor's
-// verifier does not look at them either.
-func issued(issuer, cert *x509.Certificate) error {
+// verifier does not look at them either. position names cert in a reason: a stranger's subject is not repeated.
+func issued(issuer, cert *x509.Certificate, position int) error {
 	if !bytes.Equal(cert.RawIssuer, issuer.RawSubject) {
-		return refuse(CodeChain, "%q was issued by another name than the next certificate's", cert.Subject)
+		return refuse(CodeChain, "certificate %d was issued under another name than the next certificate's", position)
 	}
 	if key, ok := issuer.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
-		return refuse(CodeUnsupported, "unsupported RSA key of %d bits", key.N.BitLen())
+		return refuse(CodeUnsupported, "certificate %d is signed with an unsupported RSA key of %d bits", position, key.N.BitLen())
 	}
 	err := issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
 	var insecure x509.InsecureAlgorithmError
@@ -72,9 +72,9 @@ func issued(issuer, cert *x509.Certificate) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, x509.ErrUnsupportedAlgorithm), errors.As(err, &insecure):
-		return refuse(CodeUnsupported, "unsupported signature algorithm on %q: %v", cert.Subject, err)
+		return refuse(CodeUnsupported, "certificate %d has an unsupported signature algorithm: %v", position, err)
 	default:
-		return refuse(CodeChain, "the signature on %q does not verify", cert.Subject)
+		return refuse(CodeChain, "the signature on certificate %d does not verify", position)
 	}
 }
 
