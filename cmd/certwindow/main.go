@@ -37,7 +37,10 @@ type command struct {
 
 // commands is the one table of what this program can do, in the order that help prints it.
 func commands() []command {
-	return []command{}
+	return []command{
+		{"verify attestation android", "judge an Android Key Attestation chain, off line", verifyAttestationAndroid},
+		{"verify attestation apple", "judge an Apple App Attest object, off line", verifyAttestationApple},
+	}
 }
 
 func main() {

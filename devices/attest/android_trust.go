@@ -16,8 +16,8 @@ type AndroidRoots struct {
 
 // ParseAndroidRoots reads the vendor's roots.json, an array of PEM certificates.
 func ParseAndroidRoots(data []byte) (*AndroidRoots, error) {
-	if len(data) > maxRootsFile {
-		return nil, refuse(CodeMalformed, "the list of roots has %d bytes, more than %d", len(data), maxRootsFile)
+	if len(data) > MaxRootsFile {
+		return nil, refuse(CodeMalformed, "the list of roots has %d bytes, more than %d", len(data), MaxRootsFile)
 	}
 	var pems []string
 	if err := json.Unmarshal(data, &pems); err != nil {
@@ -52,8 +52,8 @@ type AndroidStatus struct {
 // The vendor documents serials in lower-case hex. The list also holds older entries of digits only that are
 // decimal, so an entry of digits only is read both ways.
 func ParseAndroidStatus(data []byte) (*AndroidStatus, error) {
-	if len(data) > maxStatusFile {
-		return nil, refuse(CodeMalformed, "the status list has %d bytes, more than %d", len(data), maxStatusFile)
+	if len(data) > MaxStatusFile {
+		return nil, refuse(CodeMalformed, "the status list has %d bytes, more than %d", len(data), MaxStatusFile)
 	}
 	var file struct {
 		Entries map[string]struct {

@@ -11,14 +11,16 @@ import (
 	"strings"
 )
 
-// MaxObject is the largest attestation accepted, in bytes: a PEM chain, an Apple object, a chip's proof.
-const MaxObject = 64 << 10
+// Limits of what is parsed, in bytes. Anything larger is refused before it is looked into.
+const (
+	MaxObject     = 64 << 10 // an attestation: a PEM chain, an Apple object, a chip's proof
+	MaxRootsFile  = 1 << 20  // a list of root certificates or of chips
+	MaxStatusFile = 16 << 20 // the vendor's list of revoked attestation keys; a few hundred KiB in practice
+)
 
 const (
-	maxRootsFile  = 1 << 20  // the vendor's list of root certificates
-	maxStatusFile = 16 << 20 // the vendor's list of revoked attestation keys; a few hundred KiB in practice
-	maxChain      = 8        // certificates in a chain; the longest vendor chain has five
-	maxRSABits    = 4096     // larger keys cost a stranger nothing and us a long verification
+	maxChain   = 8    // certificates in a chain; the longest vendor chain has five
+	maxRSABits = 4096 // larger keys cost a stranger nothing and us a long verification
 )
 
 // Codes of refusals: stable words for programs and for the message catalogue.

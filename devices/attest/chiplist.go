@@ -55,8 +55,8 @@ type chipEntry struct {
 // ParseChipList reads the list: {"version":1,"chips":[…]}, as docs/attestation.md describes it. It is strict,
 // since a slip of the pen here would pass for a certification.
 func ParseChipList(data []byte) (*ChipList, error) {
-	if len(data) > maxRootsFile {
-		return nil, refuse(CodeMalformed, "the list of chips has %d bytes, more than %d", len(data), maxRootsFile)
+	if len(data) > MaxRootsFile {
+		return nil, refuse(CodeMalformed, "the list of chips has %d bytes, more than %d", len(data), MaxRootsFile)
 	}
 	var file struct {
 		Version int         `json:"version"`
