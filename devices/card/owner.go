@@ -13,6 +13,9 @@ var errNotRun = errors.New("the card library is busy")
 // errHung says that a job was started and has not come back in time.
 var errHung = errors.New("the card library does not answer")
 
+// closePatience is how long a job may take to end when the server is closed.
+const closePatience = 3 * time.Second
+
 // owner serialises the use of a module: one goroutine makes every call. When the library hangs, that
 // goroutine hangs with it and callers are turned away until it comes back.
 type owner struct {
@@ -20,17 +23,20 @@ type owner struct {
 	now     func() time.Time
 	timeout time.Duration
 	jobs    chan func()
-	done    chan struct{}
+	done    chan struct{} // closed to end the goroutine
+	ended   chan struct{} // closed by it
 	since   atomic.Int64 // Unix nanoseconds at which the running job began; 0 when idle
 }
 
 func newOwner(mod Module, now func() time.Time, timeout time.Duration) *owner {
-	o := &owner{mod: mod, now: now, timeout: timeout, jobs: make(chan func()), done: make(chan struct{})}
+	o := &owner{mod: mod, now: now, timeout: timeout, jobs: make(chan func()),
+		done: make(chan struct{}), ended: make(chan struct{})}
 	go o.run()
 	return o
 }
 
 func (o *owner) run() {
+	defer close(o.ended)
 	for {
 		select {
 		case job := <-o.jobs:
@@ -43,8 +49,18 @@ func (o *owner) run() {
 	}
 }
 
-// close lets the goroutine end after the job that it is at.
-func (o *owner) close() { close(o.done) }
+// close ends the goroutine after the job that it is at. After errHung that job is still going on.
+func (o *owner) close() error {
+	close(o.done)
+	timer := time.NewTimer(closePatience)
+	defer timer.Stop()
+	select {
+	case <-o.ended:
+		return nil
+	case <-timer.C:
+		return errHung
+	}
+}
 
 // do runs job in the owner's goroutine. errNotRun means that it never ran; after errHung it may still be
 // running, so whatever job uses belongs to job. The context that job gets ends with the time allowed:

@@ -129,11 +129,12 @@ func orDefault(d, def time.Duration) time.Duration {
 	return d
 }
 
-// Close stops watching and ends the streams of /events and every question to the person. It does not wait
-// for a library that hangs.
-func (s *Server) Close() {
+// Close stops watching and ends the streams of /events and every question to the person. Once it has
+// returned nil the module is used no more; an error means that the library hangs in a call, and that closing
+// the library would not be safe.
+func (s *Server) Close() error {
 	s.stop()
-	s.owner.close()
+	return s.owner.close()
 }
 
 func (s *Server) routes() *http.ServeMux {
