@@ -82,13 +82,6 @@ func parse(der []byte) (*message, error) {
 	if err := m.readContent(eci); err != nil {
 		return nil, err
 	}
-	wanted := int64(3)
-	if m.contentType.Equal(OIDData) {
-		wanted = 1
-	}
-	if version != wanted {
-		return nil, refuse(ReasonNotSignedData, "version %d where RFC 5652 section 5.1 wants %d", version, wanted)
-	}
 	if err := m.readCertificates(&sd); err != nil {
 		return nil, err
 	}
@@ -97,7 +90,22 @@ func parse(der []byte) (*message, error) {
 	if !sd.ReadOptionalASN1(&crls, &hasCRLs, tagCRLs) || !sd.ReadASN1(&infos, cbasn1.SET) || !sd.Empty() {
 		return nil, refuse(ReasonNotSignedData, "malformed SignedData")
 	}
-	return m, m.readSigner(infos)
+	if err := m.readSigner(infos); err != nil {
+		return nil, err
+	}
+	if wanted := versionFor(m.contentType); version != wanted {
+		return nil, refuse(ReasonNotSignedData, "version %d where RFC 5652 section 5.1 wants %d", version, wanted)
+	}
+	return m, nil
+}
+
+// versionFor is the version of a SignedData whose certificates are X.509 and whose signer is named by issuer
+// and serial number.
+func versionFor(contentType asn1.ObjectIdentifier) int64 {
+	if contentType.Equal(OIDData) {
+		return 1
+	}
+	return 3
 }
 
 func (m *message) readContent(eci cryptobyte.String) error {

@@ -174,16 +174,12 @@ func encode(content, cert, attrs, sig []byte, pub crypto.PublicKey, o SignOption
 	if err != nil {
 		return nil, err
 	}
-	version := int64(3)
-	if o.ContentType.Equal(OIDData) {
-		version = 1
-	}
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1ObjectIdentifier(oidSignedData)
 		b.AddASN1(tagContent, func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1Int64(version)
+				b.AddASN1Int64(versionFor(o.ContentType))
 				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { addAlgorithm(b, digest, false) })
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 					b.AddASN1ObjectIdentifier(o.ContentType)
