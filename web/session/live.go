@@ -1,0 +1,183 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+
+	"certwindow/policy"
+	"certwindow/ra"
+)
+
+// tokenLength is that of 32 bytes in base64url; anything else is no token of ours.
+const tokenLength = 43
+
+// errNoSession says that nobody is signed in with that token.
+func errNoSession() error {
+	return ra.Errorf(ra.KindUnauthenticated, "no-session", nil, "You are not signed in.")
+}
+
+// Authenticate finds the session of a cookie's token and counts this request as its use, but for a background
+// poll, which keeps no session alive (HCA-8.1.1). One that is over is removed and refused under the clause.
+func (s *Service) Authenticate(ctx context.Context, token Secret, background bool) (Session, error) {
+	if len(token) != tokenLength {
+		return Session{}, errNoSession()
+	}
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	db := s.db.WithContext(ctx)
+	var r sessionRow
+	if err := db.Where("hash = ?", sum[:]).Take(&r).Error; errors.Is(err, gorm.ErrRecordNotFound) {
+		return Session{}, errNoSession()
+	} else if err != nil {
+		return Session{}, internal("read", err)
+	}
+	row, err := s.byID(ctx, ra.StaffID(r.StaffID))
+	if err != nil {
+		return Session{}, err
+	}
+	now := s.moment()
+	if d := policy.Session(r.StartedAt, r.LastUsedAt, now, s.Idle); !d.Allowed || !row.Active {
+		if err := s.end(ctx, r.Hash); err != nil {
+			return Session{}, err
+		}
+		if d.Allowed {
+			return Session{}, errNoSession()
+		}
+		return Session{}, &ra.Error{Kind: ra.KindUnauthenticated, Clause: d.Clause, Code: d.Code, Detail: d.Detail}
+	}
+	if !background && now.After(r.LastUsedAt) {
+		// The guard keeps a slow replica from turning the clock of a session back.
+		res := db.Exec("UPDATE sessions SET last_used_at = ? WHERE hash = ? AND last_used_at < ?", now, r.Hash, now)
+		if res.Error != nil {
+			return Session{}, internal("write", res.Error)
+		}
+		r.LastUsedAt = now
+	}
+	st, err := s.staff(row)
+	if err != nil {
+		return Session{}, err
+	}
+	return s.session(st, r), nil
+}
+
+// EndsAt is when the session ends if it is not used again.
+func (x Session) EndsAt() time.Time {
+	idle, most := x.LastUsed.Add(x.Idle), x.StartedAt.Add(policy.MaxSession)
+	if idle.Before(most) {
+		return idle
+	}
+	return most
+}
+
+func (s *Service) end(ctx context.Context, hash []byte) error {
+	if err := s.db.WithContext(ctx).Exec("DELETE FROM sessions WHERE hash = ?", hash).Error; err != nil {
+		return internal("write", err)
+	}
+	return nil
+}
+
+// Logout ends this session.
+func (s *Service) Logout(ctx context.Context, x Session, actor ra.Actor) error {
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Exec("DELETE FROM sessions WHERE hash = ?", x.hash).Error; err != nil {
+			return internal("write", err)
+		}
+		return s.Audit(tx, s.event(actor, "staff.logout", x.Staff.ID, x.Staff.Institution))
+	})
+}
+
+// LogoutEverywhere ends every session of the account, this one included (HCA-8.1.1).
+func (s *Service) LogoutEverywhere(ctx context.Context, x Session, actor ra.Actor) error {
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Exec("DELETE FROM sessions WHERE staff_id = ?", string(x.Staff.ID)).Error; err != nil {
+			return internal("write", err)
+		}
+		return s.Audit(tx, s.event(actor, "staff.logout-everywhere", x.Staff.ID, x.Staff.Institution))
+	})
+}
+
+// Sweep removes sessions that are over; it may run at any time and on every replica.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.moment()
+	err := s.db.WithContext(ctx).Exec("DELETE FROM sessions WHERE last_used_at <= ? OR started_at <= ?", now.Add(-s.Idle), now.Add(-policy.MaxSession)).Error
+	if err != nil {
+		return internal("sweep", err)
+	}
+	return nil
+}
+
+// ChangePassword sets the member of staff's own password. Every session of the account ends, and a new one begins.
+func (s *Service) ChangePassword(ctx context.Context, x Session, current, next Secret, actor ra.Actor) (Grant, error) {
+	ev := s.event(actor, "staff.password", x.Staff.ID, x.Staff.Institution)
+	row, err := s.byID(ctx, x.Staff.ID)
+	if err != nil {
+		return Grant{}, err
+	}
+	if err := s.mayChange(ctx, row, current, next); err != nil {
+		if k := ra.KindOf(err); k != ra.KindRefused {
+			return Grant{}, err
+		}
+		return Grant{}, s.refuse(ctx, ev, err)
+	}
+	hash, err := s.hasher.hash(ctx, next)
+	if err != nil {
+		return Grant{}, err
+	}
+	now := s.moment()
+	before := row.Password
+	row.Password, row.MustChange, row.PasswordAt = hash, false, now
+	g, sr, err := s.newGrant(row, actor.Address, now)
+	if err != nil {
+		return Grant{}, err
+	}
+	return g, s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		res := tx.Exec("UPDATE staff SET password = ?, password_at = ?, must_change = ?, failures = 0, updated_at = ? WHERE id = ? AND password = ? AND active",
+			hash, now, false, now, row.ID, before)
+		if res.Error != nil {
+			return internal("write", res.Error)
+		}
+		if res.RowsAffected != 1 {
+			return ra.Errorf(ra.KindConflict, "staff-changed", nil, "The account has changed meanwhile. Nothing was changed now; sign in again.")
+		}
+		if err := tx.Exec("DELETE FROM sessions WHERE staff_id = ?", row.ID).Error; err != nil {
+			return internal("write", err)
+		}
+		if err := tx.Create(&sr).Error; err != nil {
+			return internal("write", err)
+		}
+		return s.Audit(tx, ev)
+	})
+}
+
+func (s *Service) mayChange(ctx context.Context, row staffRow, current, next Secret) error {
+	if err := ra.Refused(policy.Password(row.Account, next.Reveal())); err != nil {
+		return err
+	}
+	if len(next) > maxPassword {
+		return ra.Refuse("", "password-too-long", "The password is too long; choose a shorter one.", nil)
+	}
+	if err := s.reserve(ctx, row.ID, passwordTries); err != nil {
+		return err
+	}
+	right, err := s.hasher.matches(ctx, current, row.Password)
+	if err != nil {
+		return err
+	}
+	if !right {
+		return ra.Refuse("HCA-8.2.6", "password-wrong", "The present password is wrong. Nothing was changed.", nil)
+	}
+	if err := s.clear(ctx, row.ID, passwordTries); err != nil {
+		return err
+	}
+	if current == next {
+		return ra.Refuse("HCA-8.2.6", "password-same", "The new password is the present one. Choose another.", nil)
+	}
+	return nil
+}
+
+func (s *Service) event(actor ra.Actor, act string, id ra.StaffID, institution ra.InstitutionCode) ra.Event {
+	return ra.Event{At: s.moment(), Actor: actor, Act: act, Object: "staff/" + string(id), Institution: institution, Outcome: ra.OutcomeDone}
+}

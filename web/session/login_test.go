@@ -1,0 +1,414 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"certwindow/ra"
+)
+
+// HCA-8.2.6(4): five failures in a row lock the password, also when guesses come at the same moment, and a
+// reset by another person opens it again.
+func TestFiveFailuresLock(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			b.Login(t.Context(), Attempt{Account: c.Account, Password: "wrong", Code: b.code(c), Address: fmt.Sprintf("192.0.2.%d", i)})
+		})
+	}
+	wg.Wait()
+	if n := b.codes("staff.login")["password-wrong"]; n != 5 {
+		t.Fatalf("%d guesses were judged, not five", n)
+	}
+	b.wait(time.Hour)
+	if _, err := b.try(c, "correct horse"); codeOf(err) != "login-refused" {
+		t.Fatalf("the right password after five wrong ones: %v", err)
+	}
+	if st, _ := b.Find(t.Context(), operator, c.ID); !st.PasswordLocked {
+		t.Error("the lock is not shown")
+	}
+	again, err := b.Reset(t.Context(), operator, c.ID, true, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.wait(time.Minute)
+	again.TOTP = c.TOTP
+	if g := b.must(again, again.Password.Reveal()); !g.Session.Staff.MustChange {
+		t.Error("a reset password need not be changed (HCA-8.2.6(5))")
+	}
+}
+
+// HCA-8.2.6(4): "in a row" means that a success between starts the count anew.
+func TestSuccessClearsFailures(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	for range 3 {
+		for range 4 {
+			b.wait(time.Minute)
+			b.try(c, "wrong")
+		}
+		b.wait(time.Minute)
+		b.must(c, "correct horse")
+	}
+}
+
+// HCA-8.2.7(2): three wrong codes lock, until somebody identifies the person and resets it.
+func TestThreeWrongCodesLock(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	for range 3 {
+		b.wait(time.Minute)
+		b.Login(t.Context(), Attempt{Account: c.Account, Password: "correct horse", Code: "abcdef", Address: "192.0.2.7"})
+	}
+	b.wait(time.Minute)
+	if _, err := b.try(c, "correct horse"); codeOf(err) != "login-refused" {
+		t.Fatalf("the right code after three wrong ones: %v", err)
+	}
+	if n := b.codes("staff.login"); n["otp-wrong"] != 3 || n["otp-locked"] != 1 {
+		t.Errorf("audit: %v", n)
+	}
+	again, err := b.Reset(t.Context(), operator, c.ID, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.wait(time.Minute)
+	b.must(again, "correct horse")
+	b.wait(time.Minute)
+	if _, err := b.try(c, "correct horse"); err == nil {
+		t.Error("the old authenticator still works")
+	}
+}
+
+// HCA-8.2.7(3): a used code is not accepted again, neither later nor at the same moment elsewhere.
+func TestCodeWorksOnce(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	var in atomic.Int32
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, err := b.try(c, "correct horse"); err == nil {
+				in.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if in.Load() != 1 {
+		t.Fatalf("one code opened %d sessions", in.Load())
+	}
+	b.wait(29 * time.Second)
+	old := b.code(c)
+	b.wait(5 * time.Second) // the next step; the old code would still be within the skew
+	if _, err := b.Login(t.Context(), Attempt{Account: c.Account, Password: "correct horse", Code: old, Address: "192.0.2.7"}); err == nil {
+		t.Fatal("a used code was accepted later")
+	}
+}
+
+// HCA-8.2.6(5): an initial password must be changed at first login; (1), (2): and not to anything.
+func TestInitialPasswordMustBeChanged(t *testing.T) {
+	b := newBench(t)
+	c, err := b.CreateFirstAdmin(t.Context(), operator, "Admin", "陳美玲")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := b.must(c, c.Password.Reveal())
+	if !g.Session.Staff.MustChange || g.Session.Staff.Role != WindowAdmin || g.Session.Staff.Name != "陳美玲" {
+		t.Fatalf("%+v", g.Session.Staff)
+	}
+	for next, code := range map[string]string{"short": "password-too-short", "ADMIN": "password-too-short", c.Password.Reveal(): "password-same",
+		strings.Repeat("x", 2000): "password-too-long"} {
+		if _, err := b.ChangePassword(t.Context(), g.Session, c.Password, Secret(next), operator); codeOf(err) != code {
+			t.Errorf("%.20q: %v", next, err)
+		}
+	}
+	if _, err := b.ChangePassword(t.Context(), g.Session, "not it at all", "a good password", operator); codeOf(err) != "password-wrong" {
+		t.Errorf("wrong present password: %v", err)
+	}
+	n, err := b.ChangePassword(t.Context(), g.Session, c.Password, "a good password", operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Authenticate(t.Context(), g.Token, false); err == nil {
+		t.Error("the session of the old password lives on")
+	}
+	if x, err := b.Authenticate(t.Context(), n.Token, false); err != nil || x.Staff.MustChange {
+		t.Errorf("after the change: %+v %v", x, err)
+	}
+}
+
+// HCA-8.2.6(2): the password is not the account, in any letter case.
+func TestPasswordIsNotTheAccount(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.meiling", "correct horse")
+	g := b.must(c, "correct horse")
+	_, err := b.ChangePassword(t.Context(), g.Session, "correct horse", "Lin.MeiLing", operator)
+	if e := ra.AsError(err); e.Code != "password-is-account" || e.Clause != "HCA-8.2.6" {
+		t.Fatalf("%v", err)
+	}
+}
+
+// HCA-8.2.6(6): one-way, salted, and worthless without the HSM's pepper.
+func TestStoredPassword(t *testing.T) {
+	b := newBench(t)
+	one := b.clerk("one", "correct horse")
+	b.clerk("two", "correct horse")
+	var rows []staffRow
+	if err := b.db.Order("account").Find(&rows).Error; err != nil {
+		t.Fatal(err)
+	}
+	if rows[0].Password == rows[1].Password || !strings.HasPrefix(rows[0].Password, "$argon2id$v=19$") {
+		t.Fatalf("%q %q", rows[0].Password, rows[1].Password)
+	}
+	b.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+	raw, err := os.ReadFile(b.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"correct horse", one.TOTP.Reveal(), "王大明"} {
+		if bytes.Contains(raw, []byte(secret)) {
+			t.Errorf("the database holds %q in the clear (HCA-8.1.5)", secret)
+		}
+	}
+	d := b.Deps
+	d.Pepper = pepperOf("another")
+	other, err := New(b.db, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Login(t.Context(), Attempt{Account: "one", Password: "correct horse", Code: b.code(one), Address: "192.0.2.7"}); err == nil {
+		t.Error("the password opens without the pepper")
+	}
+}
+
+// A secret of one account does not work after it was copied into another's row.
+func TestSealedSecretIsBoundToItsRow(t *testing.T) {
+	b := newBench(t)
+	one, two := b.clerk("one", "correct horse"), b.clerk("two", "battery staple")
+	if err := b.db.Exec("UPDATE staff SET totp_sealed = (SELECT totp_sealed FROM staff WHERE id = ?) WHERE id = ?", string(one.ID), string(two.ID)).Error; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Login(t.Context(), Attempt{Account: "two", Password: "battery staple", Code: b.code(one), Address: "192.0.2.7"}); err == nil {
+		t.Fatal("signed in with another account's authenticator")
+	}
+}
+
+// Nothing in the answer tells an account that is not there from a wrong password or a lock.
+func TestFailuresLookAlike(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	try := func(account string) error {
+		b.wait(time.Minute)
+		_, err := b.Login(t.Context(), Attempt{Account: account, Password: "wrong", Code: b.code(c), Address: "192.0.2.7"})
+		return err
+	}
+	want := try("lin.mei").Error()
+	for range 6 {
+		if got := try("lin.mei").Error(); got != want {
+			t.Fatalf("%q", got)
+		}
+	}
+	if got := try("nobody").Error(); got != want {
+		t.Fatalf("%q", got)
+	}
+}
+
+func TestLoginsAreLimitedByAccountAndAddress(t *testing.T) {
+	b := newBench(t)
+	last := func(account, address string, n int) (err error) {
+		for range n {
+			_, err = b.Login(t.Context(), Attempt{Account: account, Password: "x", Code: "000000", Address: address})
+		}
+		return err
+	}
+	if err := last("nobody", "192.0.2.1", limitPerAccount); codeOf(err) != "login-refused" {
+		t.Fatal(err)
+	}
+	if err := last("nobody", "192.0.2.2", 1); codeOf(err) != "too-many-logins" {
+		t.Fatalf("by account: %v", err)
+	}
+	for i := range limitPerAddress {
+		last(fmt.Sprintf("nobody%d", i), fmt.Sprintf("2001:db8::%x", i), 1)
+	}
+	if err := last("someone", "2001:db8::ffff", 1); codeOf(err) != "too-many-logins" {
+		t.Fatalf("by network: %v", err)
+	}
+	b.wait(2 * time.Minute)
+	if err := last("someone", "2001:db8::ffff", 1); codeOf(err) != "login-refused" {
+		t.Fatalf("a minute later: %v", err)
+	}
+	var n int64
+	if b.db.Table("login_attempts").Count(&n); n > 2 {
+		t.Errorf("%d old counters were kept", n)
+	}
+}
+
+// Ten thousand logins at once fill neither the memory nor the HSM: few are worked on, some wait, the rest are told so.
+func TestFloodOfLoginsIsBounded(t *testing.T) {
+	b := newBench(t)
+	var now, most atomic.Int32
+	slow := func(ctx context.Context, data []byte) ([]byte, error) {
+		n := now.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		defer now.Add(-1)
+		return pepperOf("p")(ctx, data)
+	}
+	h, err := newHasher(cheap, slow, b.Rand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var turned atomic.Int32
+	var wg sync.WaitGroup
+	for range 10_000 {
+		wg.Go(func() {
+			if _, err := h.matches(t.Context(), "x", h.decoy); err != nil {
+				turned.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if int(most.Load()) > cap(h.slots) {
+		t.Errorf("%d at once", most.Load())
+	}
+	t.Logf("%d at once, %d turned away", most.Load(), turned.Load())
+}
+
+func TestOnlyOneFirstAdmin(t *testing.T) {
+	b := newBench(t)
+	var made atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			if _, err := b.CreateFirstAdmin(t.Context(), operator, fmt.Sprintf("admin%d", i), "x"); err == nil {
+				made.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 {
+		t.Errorf("%d first administrators", made.Load())
+	}
+}
+
+func TestAccountsThatAreNotMade(t *testing.T) {
+	b := newBench(t)
+	b.clerk("taken", "correct horse")
+	inside := ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "0101090517"}
+	for code, n := range map[string]NewStaff{
+		"account-malformed": {Account: "a b", Name: "x", Role: Clerk},
+		"name-malformed":    {Account: "good", Name: "a\nb", Role: Clerk},
+		"role-unknown":      {Account: "good", Name: "x", Role: "root"},
+		"role-institution":  {Account: "good", Name: "x", Role: InstitutionAdmin},
+		"contractor-role":   {Account: "good", Name: "x", Role: Approver, Contractor: true}, // HCA-3.2
+		"account-taken":     {Account: "Taken", Name: "x", Role: Clerk},
+	} {
+		if _, err := b.CreateStaff(t.Context(), operator, n); codeOf(err) != code {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+	if _, err := b.CreateStaff(t.Context(), inside, NewStaff{Account: "good", Name: "x", Role: Clerk}); ra.KindOf(err) != ra.KindForbidden {
+		t.Errorf("an institution's own: %v", err)
+	}
+}
+
+// HCA-3.7: the accounts of another institution cannot be seen or changed.
+func TestInstitutionsAreApart(t *testing.T) {
+	b := newBench(t)
+	c, err := b.CreateStaff(t.Context(), operator, NewStaff{Account: "theirs", Name: "x", Role: Clerk, Institution: "0101090517"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "9999999999"}
+	if _, err := b.Find(t.Context(), other, c.ID); ra.KindOf(err) != ra.KindNotFound {
+		t.Errorf("find: %v", err)
+	}
+	if err := b.Stop(t.Context(), other, c.ID); ra.KindOf(err) != ra.KindNotFound {
+		t.Errorf("stop: %v", err)
+	}
+	if _, err := b.Reset(t.Context(), other, c.ID, true, true); ra.KindOf(err) != ra.KindNotFound {
+		t.Errorf("reset: %v", err)
+	}
+	if l, err := b.List(t.Context(), other, "", 10); err != nil || len(l) != 0 {
+		t.Errorf("list: %v %v", l, err)
+	}
+}
+
+// HCA-8.1.6: nobody stops or resets his own account.
+func TestOwnAccountIsAnothersToManage(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	self := ra.Actor{Kind: ra.ActorStaff, ID: string(c.ID)}
+	if err := b.Stop(t.Context(), self, c.ID); codeOf(err) != "own-account" {
+		t.Error(err)
+	}
+	if _, err := b.Reset(t.Context(), self, c.ID, true, true); codeOf(err) != "own-account" {
+		t.Error(err)
+	}
+}
+
+func TestFormTokenAndOrigin(t *testing.T) {
+	x := Session{CSRF: "right"}
+	post := func(token string, head map[string]string) error {
+		r := httptest.NewRequest(http.MethodPost, "https://window.example/x", strings.NewReader(url.Values{FormField: {token}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for k, v := range head {
+			r.Header.Set(k, v)
+		}
+		return x.CheckForm(r)
+	}
+	if err := post("right", map[string]string{"Sec-Fetch-Site": "same-origin"}); err != nil {
+		t.Error(err)
+	}
+	if err := post("", map[string]string{FormHeader: "right", "Origin": "https://window.example"}); err != nil {
+		t.Error(err)
+	}
+	for name, err := range map[string]error{
+		"no token":    post("", nil),
+		"wrong token": post("wrong", map[string]string{"Sec-Fetch-Site": "same-origin"}),
+		"cross site":  post("right", map[string]string{"Sec-Fetch-Site": "cross-site"}),
+		"same site":   post("right", map[string]string{"Sec-Fetch-Site": "same-site"}),
+		"origin":      post("right", map[string]string{"Origin": "https://evil.example"}),
+		"empty token": (Session{}).CheckForm(httptest.NewRequest(http.MethodPost, "/x", nil)),
+	} {
+		if ra.KindOf(err) != ra.KindForbidden {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCookieIsClosed(t *testing.T) {
+	rec := httptest.NewRecorder()
+	SetCookie(rec, "token")
+	got := rec.Header().Get("Set-Cookie")
+	for _, want := range []string{"__Host-cw=token", "Secure", "HttpOnly", "SameSite=Strict", "Path=/"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q lacks %s", got, want)
+		}
+	}
+}
+
+func TestSecretsPrintNothing(t *testing.T) {
+	c := Credentials{Password: "hunter2hunter2", TOTP: "hunter2hunter2", URL: "hunter2hunter2"}
+	j, _ := json.Marshal(c)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "cred", c, "p", c.Password)
+	for _, s := range []string{string(j), log.String(), fmt.Sprintf("%v %+v %#v %s", c, c, c, c.Password)} {
+		if strings.Contains(s, "hunter2") {
+			t.Errorf("tells %s", s)
+		}
+	}
+}

@@ -1,0 +1,300 @@
+package session
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"certwindow/hsm/seal"
+	"certwindow/migrations"
+	"certwindow/ra"
+)
+
+// bench is a service on a database of its own, with a clock that the test moves.
+type bench struct {
+	*Service
+	t      *testing.T
+	file   string
+	mu     sync.Mutex
+	at     time.Time
+	events []ra.Event
+}
+
+// cheap keeps tests quick; what they prove does not depend on the cost.
+var cheap = PasswordCost{Time: 1, Memory: 64, Threads: 1}
+
+func pepperOf(key string) func(context.Context, []byte) ([]byte, error) {
+	return func(_ context.Context, data []byte) ([]byte, error) {
+		m := hmac.New(sha256.New, []byte(key))
+		m.Write(data)
+		return m.Sum(nil), nil
+	}
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, file: filepath.Join(t.TempDir(), "x.db"), at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)}
+	db, err := gorm.Open(sqlite.Open("file:"+b.file+"?_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_txlock=immediate"),
+		&gorm.Config{Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { raw.Close() })
+	if _, err := migrations.Up(t.Context(), raw, migrations.SQLite); err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(make([]byte, 32), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Service, err = New(db, Deps{Sealer: sealer, Pepper: pepperOf("pepper"), Now: b.now, Rand: rand.Reader,
+		Audit: b.audit, Idle: 10 * time.Minute, Cost: cheap})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) now() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.at
+}
+
+func (b *bench) wait(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.at = b.at.Add(d)
+}
+
+func (b *bench) audit(_ *gorm.DB, e ra.Event) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, e)
+	return nil
+}
+
+// codes counts the audit events of an act by their code.
+func (b *bench) codes(act string) map[string]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := map[string]int{}
+	for _, e := range b.events {
+		if e.Act == act {
+			n[e.Code]++
+		}
+	}
+	return n
+}
+
+var operator = ra.Actor{Kind: ra.ActorCommand, ID: "operator"}
+
+// clerk makes an account that has changed its initial password to the one given.
+func (b *bench) clerk(account, password string) Credentials {
+	b.t.Helper()
+	cred, err := b.CreateStaff(b.t.Context(), operator, NewStaff{Account: account, Name: "王大明", Role: Clerk})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	g, err := b.try(cred, cred.Password.Reveal())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.ChangePassword(b.t.Context(), g.Session, cred.Password, Secret(password), operator); err != nil {
+		b.t.Fatal(err)
+	}
+	b.wait(time.Minute)
+	return cred
+}
+
+func (b *bench) code(c Credentials) Secret {
+	code, err := totp.GenerateCode(c.TOTP.Reveal(), b.now())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return Secret(code)
+}
+
+// try signs in with the right code and the password given.
+func (b *bench) try(c Credentials, password string) (Grant, error) {
+	return b.Login(b.t.Context(), Attempt{Account: c.Account, Password: Secret(password), Code: b.code(c), Address: "192.0.2.7"})
+}
+
+func (b *bench) must(c Credentials, password string) Grant {
+	b.t.Helper()
+	g, err := b.try(c, password)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return g
+}
+
+func codeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ra.AsError(err).Code
+}
+
+func TestNewRefusesWhatIsMissingOrLoose(t *testing.T) {
+	b := newBench(t)
+	for name, change := range map[string]func(*Deps){
+		"sealer": func(d *Deps) { d.Sealer = nil }, "pepper": func(d *Deps) { d.Pepper = nil }, "now": func(d *Deps) { d.Now = nil },
+		"rand": func(d *Deps) { d.Rand = nil }, "audit": func(d *Deps) { d.Audit = nil }, "no idle": func(d *Deps) { d.Idle = 0 },
+		"idle past HCA-8.1.1": func(d *Deps) { d.Idle = 10*time.Minute + time.Second }, "cost": func(d *Deps) { d.Cost = PasswordCost{Time: 1} },
+	} {
+		d := b.Deps
+		change(&d)
+		if _, err := New(b.db, d); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// HCA-8.1.1: ten minutes without use end a session, by the server's clock.
+func TestIdleSessionEnds(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	g := b.must(c, "correct horse")
+	for range 5 {
+		b.wait(10*time.Minute - time.Second)
+		if _, err := b.Authenticate(t.Context(), g.Token, false); err != nil {
+			t.Fatalf("in use: %v", err)
+		}
+	}
+	b.wait(10 * time.Minute)
+	_, err := b.Authenticate(t.Context(), g.Token, false)
+	if e := ra.AsError(err); e.Code != "session-idle" || e.Clause != "HCA-8.1.1" || e.Kind != ra.KindUnauthenticated {
+		t.Fatalf("after ten minutes: %v", err)
+	}
+	b.wait(-10 * time.Minute)
+	if _, err := b.Authenticate(t.Context(), g.Token, false); codeOf(err) != "no-session" {
+		t.Fatalf("a session that ended came back: %v", err)
+	}
+}
+
+// HCA-8.1.1: a background poll is not a use.
+func TestBackgroundPollKeepsNothingAlive(t *testing.T) {
+	b := newBench(t)
+	g := b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
+	for range 9 {
+		b.wait(time.Minute)
+		x, err := b.Authenticate(t.Context(), g.Token, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !x.EndsAt().Equal(g.Session.EndsAt()) {
+			t.Fatalf("the poll moved the end to %v", x.EndsAt())
+		}
+	}
+	b.wait(time.Minute)
+	if _, err := b.Authenticate(t.Context(), g.Token, true); codeOf(err) != "session-idle" {
+		t.Fatalf("polled past ten minutes: %v", err)
+	}
+}
+
+// HCA-8.1.1: twelve hours are the most, however busy.
+func TestSessionHasAnAbsoluteEnd(t *testing.T) {
+	b := newBench(t)
+	g := b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
+	for range 12*12 - 1 {
+		b.wait(5 * time.Minute)
+		if _, err := b.Authenticate(t.Context(), g.Token, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wait(5 * time.Minute)
+	if _, err := b.Authenticate(t.Context(), g.Token, false); codeOf(err) != "session-too-long" {
+		t.Fatalf("after twelve hours: %v", err)
+	}
+}
+
+// HCA-8.1.1, HCA-3.7: signing out, signing out everywhere, and stopping the account end sessions at once.
+func TestWaysASessionEnds(t *testing.T) {
+	b := newBench(t)
+	c := b.clerk("lin.mei", "correct horse")
+	open := func() Grant {
+		b.wait(time.Minute)
+		return b.must(c, "correct horse")
+	}
+	alive := func(g Grant) bool {
+		_, err := b.Authenticate(t.Context(), g.Token, false)
+		return err == nil
+	}
+	one, two, three := open(), open(), open()
+	if err := b.Logout(t.Context(), one.Session, operator); err != nil {
+		t.Fatal(err)
+	}
+	if alive(one) || !alive(two) || !alive(three) {
+		t.Fatal("signing out ended the wrong sessions")
+	}
+	if err := b.LogoutEverywhere(t.Context(), two.Session, operator); err != nil {
+		t.Fatal(err)
+	}
+	if alive(two) || alive(three) {
+		t.Fatal("signing out everywhere left a session")
+	}
+	four := open()
+	if err := b.Stop(t.Context(), operator, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if alive(four) {
+		t.Fatal("a stopped account is still signed in")
+	}
+	b.wait(time.Minute)
+	if _, err := b.try(c, "correct horse"); codeOf(err) != "login-refused" {
+		t.Fatalf("a stopped account signs in: %v", err)
+	}
+	if err := b.Resume(t.Context(), operator, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if !alive(open()) {
+		t.Fatal("a resumed account cannot sign in")
+	}
+}
+
+func TestTokensOfOthersAreNoSession(t *testing.T) {
+	b := newBench(t)
+	g := b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
+	for _, token := range []string{"", "x", g.Token.Reveal() + "A", g.Token.Reveal()[:42] + "!", string(g.Session.hash)} {
+		if _, err := b.Authenticate(t.Context(), Secret(token), false); codeOf(err) != "no-session" {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+	var kept []sessionRow
+	if err := b.db.Find(&kept).Error; err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range kept {
+		if string(r.Hash) == g.Token.Reveal() {
+			t.Error("the token itself is in the database")
+		}
+	}
+}
+
+func TestSweepRemovesWhatIsOver(t *testing.T) {
+	b := newBench(t)
+	b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
+	b.wait(10 * time.Minute)
+	if err := b.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var n int64
+	if b.db.Model(&sessionRow{}).Count(&n); n != 0 {
+		t.Errorf("%d sessions left", n)
+	}
+}

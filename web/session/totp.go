@@ -1,0 +1,56 @@
+package session
+
+import (
+	"crypto/subtle"
+	"encoding/base32"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+)
+
+// Codes are RFC 6238 as every authenticator app makes them.
+const (
+	codePeriod  = 30 // seconds
+	codeSkew    = 1  // steps before and after the present one
+	secretBytes = 20
+)
+
+// newTOTP makes a secret for an authenticator app, in base32.
+func newTOTP(rand io.Reader) (Secret, error) {
+	b := make([]byte, secretBytes)
+	if _, err := io.ReadFull(rand, b); err != nil {
+		return "", internal("random", err)
+	}
+	return Secret(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)), nil
+}
+
+// otpauth is the address that an authenticator app reads from a QR code.
+func otpauth(issuer, account string, secret Secret) Secret {
+	q := url.Values{"secret": {secret.Reveal()}, "issuer": {issuer}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {"30"}}
+	return Secret("otpauth://totp/" + url.PathEscape(issuer+":"+account) + "?" + strings.ReplaceAll(q.Encode(), "+", "%20"))
+}
+
+// stepOf finds the time step that a code belongs to, among the present one and its neighbours; zero when it
+// belongs to none.
+func stepOf(secret, code Secret, now time.Time) int64 {
+	digits := strings.ReplaceAll(code.Reveal(), " ", "")
+	if len(digits) != 6 {
+		return 0
+	}
+	var found int64
+	for d := int64(-codeSkew); d <= codeSkew; d++ {
+		at := now.Add(time.Duration(d) * codePeriod * time.Second)
+		want, err := totp.GenerateCodeCustom(secret.Reveal(), at, totp.ValidateOpts{Period: codePeriod, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		if err != nil {
+			return 0
+		}
+		if subtle.ConstantTimeCompare([]byte(want), []byte(digits)) == 1 {
+			found = at.Unix() / codePeriod
+		}
+	}
+	return found
+}
