@@ -38,6 +38,7 @@ type command struct {
 // commands is the one table of what this program can do, in the order that help prints it.
 func commands() []command {
 	return []command{
+		{"doctor", "what is configured, reachable, about to expire; --clauses: what enforces each rule", cmdDoctor},
 		{"verify attestation android", "judge an Android Key Attestation chain, off line", verifyAttestationAndroid},
 		{"verify attestation apple", "judge an Apple App Attest object, off line", verifyAttestationApple},
 	}
