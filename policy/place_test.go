@@ -79,6 +79,7 @@ func TestSameBinding(t *testing.T) {
 		code         string
 	}{
 		{"the same", k1, k1, 3, 3, ""},
+		{"the first binding", k1, k1, 1, 1, ""},
 		{"another key", k1, k2, 3, 3, "device-bound-again"},
 		{"the same key bound anew", k1, k1, 3, 4, "device-bound-again"},
 		{"an older generation", k1, k1, 4, 3, "device-bound-again"},

@@ -29,6 +29,7 @@ func TestScope(t *testing.T) {
 		{"other letter case", []string{"emr-sign"}, "0101090517", `"emr-sign"`},
 		{"blanks around", []string{" EMR-SIGN"}, "0101090517", `" EMR-SIGN"`},
 		{"a line end cannot break the sentence", []string{"A\nB"}, "0101090517", `"A\nB"`},
+		{"a name that just fits is whole", []string{strings.Repeat("字", 64)}, "0101090517", strings.Repeat("字", 64) + `" `},
 		{"a long name is cut", []string{strings.Repeat("字", 10000)}, "0101090517", strings.Repeat("字", 64) + `…"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
