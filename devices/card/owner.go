@@ -25,7 +25,7 @@ type owner struct {
 	jobs    chan func()
 	done    chan struct{} // closed to end the goroutine
 	ended   chan struct{} // closed by it
-	since   atomic.Int64 // Unix nanoseconds at which the running job began; 0 when idle
+	since   atomic.Int64  // Unix nanoseconds at which the running job began; 0 when idle
 }
 
 func newOwner(mod Module, now func() time.Time, timeout time.Duration) *owner {
