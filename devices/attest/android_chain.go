@@ -23,6 +23,11 @@ func (r *AndroidRoots) judge(chain []*x509.Certificate, at time.Time) error {
 	if root == nil || !bytes.Equal(root.RawSubject, last.RawSubject) {
 		return refuse(CodeRoot, "the chain does not end at the key of a known root")
 	}
+	for i, cert := range chain[:len(chain)-1] {
+		if r.bySPKI[string(cert.RawSubjectPublicKeyInfo)] != nil {
+			return refuse(CodeChain, "certificate %d is a root, and others follow it", i+1)
+		}
+	}
 	// From the root downwards, so that no key is used before a trusted one has signed it.
 	issuer := root
 	for i, cert := range slices.Backward(chain) {

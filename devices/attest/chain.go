@@ -15,6 +15,11 @@ func ParseChain(data []byte) ([]*x509.Certificate, error) {
 	if len(data) > MaxObject {
 		return nil, refuse(CodeMalformed, "the chain has %d bytes, more than %d", len(data), MaxObject)
 	}
+	// The decoder skips blocks that it cannot read; here nothing that looks like a certificate is skipped.
+	blocks := bytes.Count(data, []byte("-----BEGIN "))
+	if blocks > maxChain {
+		return nil, refuse(CodeMalformed, "the chain has more than %d certificates", maxChain)
+	}
 	var chain []*x509.Certificate
 	for {
 		block, rest := pem.Decode(data)
@@ -23,9 +28,6 @@ func ParseChain(data []byte) ([]*x509.Certificate, error) {
 		}
 		if block.Type != "CERTIFICATE" {
 			return nil, refuse(CodeMalformed, "the chain holds a PEM block that is not a certificate")
-		}
-		if len(chain) == maxChain {
-			return nil, refuse(CodeMalformed, "the chain has more than %d certificates", maxChain)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -36,6 +38,9 @@ func ParseChain(data []byte) ([]*x509.Certificate, error) {
 	}
 	if len(chain) == 0 {
 		return nil, refuse(CodeMalformed, "no certificate was found")
+	}
+	if len(chain) != blocks {
+		return nil, refuse(CodeMalformed, "%d of %d PEM blocks can be read", len(chain), blocks)
 	}
 	return chain, nil
 }

@@ -9,16 +9,29 @@ import (
 	"time"
 )
 
-// corpora is the folder of material that others made; without it a test skips, and with CI set it fails.
-func corpora(t testing.TB, parts ...string) string {
-	t.Helper()
+// corporaRoot is the folder of material that others made, whether it is there or not.
+func corporaRoot() string {
 	root := os.Getenv("CERTWINDOW_CORPORA")
 	for dir, _ := os.Getwd(); root == "" && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			root = filepath.Join(dir, "..", "shared", "corpora")
 		}
 	}
-	path := filepath.Join(append([]string{root}, parts...)...)
+	return root
+}
+
+// corporaOrEmpty is that folder for seeds of fuzz targets, empty when it is not there.
+func corporaOrEmpty() string {
+	if _, err := os.Stat(corporaRoot()); err != nil {
+		return ""
+	}
+	return corporaRoot()
+}
+
+// corpora is a path in that folder; without it a test skips, and with CI set it fails.
+func corpora(t testing.TB, parts ...string) string {
+	t.Helper()
+	path := filepath.Join(append([]string{corporaRoot()}, parts...)...)
 	if _, err := os.Stat(path); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("the test material is missing: %v", err)

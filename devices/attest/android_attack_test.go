@@ -1,0 +1,337 @@
+package attest
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// akita is a device of the corpora that is accepted as it is.
+func akita(t *testing.T) ([]*x509.Certificate, AndroidWant) {
+	t.Helper()
+	for _, d := range devices(t) {
+		if d.name == "akita/sdk34/TEE_EC_NONE" {
+			chain, err := ParseChain(d.pem)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return chain, want(t, d)
+		}
+	}
+	t.Fatal("akita is not there")
+	return nil, AndroidWant{}
+}
+
+// One bit changed anywhere in any certificate of a real chain, the root's included, is noticed.
+func TestAndroidTampered(t *testing.T) {
+	chain, want := akita(t)
+	tried := 0
+	for i, cert := range chain {
+		for offset := 0; offset < len(cert.Raw); offset += 3 {
+			der := slices.Clone(cert.Raw)
+			der[offset] ^= 1 << (offset % 8)
+			changed, err := x509.ParseCertificate(der)
+			if err != nil {
+				continue
+			}
+			tried++
+			tampered := slices.Clone(chain)
+			tampered[i] = changed
+			if _, err := VerifyAndroid(tampered, want); err == nil {
+				t.Errorf("certificate %d with byte %d changed was accepted", i, offset)
+			}
+		}
+	}
+	if tried < 500 {
+		t.Errorf("only %d changed chains could be parsed", tried)
+	}
+}
+
+// HCA-6.0 HCA-6.1: a real chain that is reordered, cut, repeated or asked for something else is refused.
+func TestAndroidRefused(t *testing.T) {
+	whole, _ := akita(t)
+	for _, c := range []struct {
+		name   string
+		code   string
+		change func(chain []*x509.Certificate, want *AndroidWant) []*x509.Certificate
+	}{
+		{"another challenge", CodeChallenge, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.Challenge = []byte("challengf")
+			return chain
+		}},
+		{"part of the challenge", CodeChallenge, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.Challenge = w.Challenge[:4]
+			return chain
+		}},
+		{"no challenge", CodeMalformed, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.Challenge = nil
+			return chain
+		}},
+		{"reordered", CodeChain, func(chain []*x509.Certificate, _ *AndroidWant) []*x509.Certificate {
+			chain[1], chain[2] = chain[2], chain[1]
+			return chain
+		}},
+		{"root first", CodeRoot, func(chain []*x509.Certificate, _ *AndroidWant) []*x509.Certificate {
+			slices.Reverse(chain)
+			return chain
+		}},
+		{"without its leaf", CodePlacement, func(chain []*x509.Certificate, _ *AndroidWant) []*x509.Certificate { return chain[1:] }},
+		{"without its root", CodeRoot, func(chain []*x509.Certificate, _ *AndroidWant) []*x509.Certificate { return chain[:4] }},
+		{"without an intermediate", CodeChain, func(chain []*x509.Certificate, _ *AndroidWant) []*x509.Certificate { return slices.Delete(chain, 2, 3) }},
+		{"root alone", CodeChain, func(chain []*x509.Certificate, _ *AndroidWant) []*x509.Certificate { return chain[4:] }},
+		{"root twice", CodeChain, func(chain []*x509.Certificate, _ *AndroidWant) []*x509.Certificate { return append(chain, chain[4]) }},
+		{"expired", CodeDates, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.At = chain[1].NotAfter.Add(time.Second)
+			return chain
+		}},
+		{"not yet valid", CodeDates, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.At = chain[2].NotBefore.Add(-time.Second)
+			return chain
+		}},
+		{"below the level", CodeLevel, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.MinLevel = LevelStrongBox
+			return chain
+		}},
+		{"without the user", CodeUserAuth, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.RequireUserAuth = true
+			return chain
+		}},
+		{"unlocked", CodeBoot, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.RequireVerifiedBoot = true
+			return chain
+		}},
+		{"another key", CodeKey, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.SPKI = chain[1].RawSubjectPublicKeyInfo
+			return chain
+		}},
+		{"another app", CodeApp, func(chain []*x509.Certificate, w *AndroidWant) []*x509.Certificate {
+			w.App = &AndroidApp{"tw.example.app", []byte{1}}
+			return chain
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, want := akita(t)
+			_, err := VerifyAndroid(c.change(slices.Clone(whole), &want), want)
+			mustRefuse(t, err, c.code)
+		})
+	}
+}
+
+// Every status that the vendor's list gives counts against every certificate of the chain, in hex and in the
+// decimal of older entries.
+func TestAndroidRevoked(t *testing.T) {
+	chain, want := akita(t)
+	for i, cert := range chain {
+		for _, text := range []string{cert.SerialNumber.Text(16), "00" + cert.SerialNumber.Text(16), cert.SerialNumber.Text(10)} {
+			for _, word := range []string{"REVOKED", "SUSPENDED", "SOMETHING NEW"} {
+				status, err := ParseAndroidStatus(fmt.Appendf(nil, `{"entries":{%q:{"status":%q}}}`, text, word))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want.Status = status
+				if _, err = VerifyAndroid(chain, want); err == nil || !asRefusals(err).Has(CodeRevoked) {
+					t.Errorf("certificate %d, listed as %s %s: %v", i, text, word, err)
+				}
+			}
+		}
+	}
+}
+
+// Lists that cannot be read protect nobody, so they are errors.
+func TestAndroidListsRefused(t *testing.T) {
+	for _, text := range []string{``, `{}`, `[]`, `{"entries":[]}`, `{"entries":{"xyz":{"status":"REVOKED"}}}`, `{"entries":{"":{}}}`, `{"entries":{"-1":{}}}`} {
+		if _, err := ParseAndroidStatus([]byte(text)); err == nil {
+			t.Errorf("status list %s was accepted", text)
+		}
+	}
+	for _, text := range []string{``, `{}`, `[]`, `[""]`, `["x"]`, `["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]`} {
+		if _, err := ParseAndroidRoots([]byte(text)); err == nil {
+			t.Errorf("root list %s was accepted", text)
+		}
+	}
+}
+
+// A root of the vendor's name with another key is no root.
+func TestAndroidForeignRoot(t *testing.T) {
+	description := describe(t, "fresh", nil, signingKey(t))
+	mine, theirs := fromFactory(t, description, nil), fromFactory(t, description, nil)
+	if _, err := VerifyAndroid(mine.certs(), mine.want(t, "fresh")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := VerifyAndroid(mine.certs(), theirs.want(t, "fresh"))
+	mustRefuse(t, err, CodeRoot)
+	swapped := append(mine.certs()[:3], theirs.root.cert)
+	_, err = VerifyAndroid(swapped, theirs.want(t, "fresh"))
+	mustRefuse(t, err, CodeChain)
+}
+
+// The known attack: the owner of an attested key signs one more certificate with it, holding whatever
+// attestation is asked for. HCA-6.1
+func TestAndroidExtendedChain(t *testing.T) {
+	honest := fromFactory(t, describe(t, "old", nil, signingKey(t)), nil)
+	forged := certify(t, honest.leaf, pkix.Name{CommonName: "Android Keystore Key"},
+		attestation(describe(t, "fresh", nil, signingKey(t))))
+	_, err := VerifyAndroid(append([]*x509.Certificate{forged.cert}, honest.certs()...), honest.want(t, "fresh"))
+	mustRefuse(t, err, CodePlacement)
+
+	plain := certify(t, honest.leaf, pkix.Name{CommonName: "software key"}, nil)
+	_, err = VerifyAndroid(append([]*x509.Certificate{plain.cert}, honest.certs()...), honest.want(t, "old"))
+	mustRefuse(t, err, CodePlacement)
+}
+
+// Factory chains outlive their intermediates' dates; remotely provisioned ones do not.
+func TestAndroidDates(t *testing.T) {
+	description := describe(t, "fresh", nil, signingKey(t))
+	expired := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = noon.AddDate(-10, 0, 0), noon.AddDate(-1, 0, 0) }
+	old := fromFactory(t, description, expired)
+	if _, err := VerifyAndroid(old.certs(), old.want(t, "fresh")); err != nil {
+		t.Errorf("a factory chain: %v", err)
+	}
+	provisioned := func(info []byte) phoneChain {
+		return fromFactory(t, description, func(c *x509.Certificate) {
+			expired(c)
+			c.ExtraExtensions = []pkix.Extension{{Id: oidProvisioningInfo, Value: info}}
+		})
+	}
+	remote := provisioned([]byte{0xa1, 1, 0x18, 40})
+	_, err := VerifyAndroid(remote.certs(), remote.want(t, "fresh"))
+	mustRefuse(t, err, CodeDates)
+	odd := provisioned([]byte{0xa2, 1, 2, 1, 3})
+	_, err = VerifyAndroid(odd.certs(), odd.want(t, "fresh"))
+	mustRefuse(t, err, CodeMalformed)
+	named := fromFactory(t, description, func(c *x509.Certificate) {
+		expired(c)
+		c.Subject = pkix.Name{CommonName: "Droid CA2", Organization: []string{"Google LLC"}}
+	})
+	_, err = VerifyAndroid(named.certs(), named.want(t, "fresh"))
+	mustRefuse(t, err, CodeDates)
+}
+
+// HCA-6.1: what the secure environment says of the key decides, and what it does not say refuses.
+func TestAndroidKeyFacts(t *testing.T) {
+	set := func(bytes ...byte) asn1.RawValue {
+		return asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSet, IsCompound: true, Bytes: bytes}
+	}
+	sign := tagged(t, 1, set(2, 1, 2))
+	for _, c := range []struct {
+		name               string
+		software, hardware []asn1.RawValue
+		code               string
+	}{
+		{"imported", nil, []asn1.RawValue{sign, tagged(t, 702, 2)}, CodeOrigin},
+		{"securely imported", nil, []asn1.RawValue{sign, tagged(t, 702, 4)}, CodeOrigin},
+		{"origin by software's word", []asn1.RawValue{tagged(t, 702, 0)}, []asn1.RawValue{sign}, CodeOrigin},
+		{"no purpose", nil, []asn1.RawValue{tagged(t, 702, 0)}, CodePurpose},
+		{"decrypts too", nil, []asn1.RawValue{tagged(t, 1, set(2, 1, 2, 2, 1, 1)), tagged(t, 702, 0)}, CodePurpose},
+		{"attests other keys", nil, []asn1.RawValue{tagged(t, 1, set(2, 1, 7)), tagged(t, 702, 0)}, CodePurpose},
+		{"all applications", nil, signingKey(t, tagged(t, 600, asn1.NullRawValue)), CodeAllApps},
+		{"all applications by software", []asn1.RawValue{tagged(t, 600, asn1.NullRawValue)}, signingKey(t), CodeAllApps},
+		{"unknown tag", nil, signingKey(t, tagged(t, 602, asn1.NullRawValue)), CodeMalformed},
+		{"tag twice", nil, signingKey(t, tagged(t, 702, 0)), CodeMalformed},
+		{"origin of another type", nil, []asn1.RawValue{sign, tagged(t, 702, asn1.Enumerated(0))}, CodeMalformed},
+		{"unknown origin", nil, []asn1.RawValue{sign, tagged(t, 702, 5)}, CodeMalformed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			chain := fromFactory(t, describe(t, "fresh", c.software, c.hardware), nil)
+			_, err := VerifyAndroid(chain.certs(), chain.want(t, "fresh"))
+			mustRefuse(t, err, c.code)
+		})
+	}
+}
+
+// A user's authentication that software alone promises, or that one list waives, does not count. HCA-8.2.8
+func TestAndroidUserAuth(t *testing.T) {
+	password := tagged(t, 504, 1)
+	for _, c := range []struct {
+		name               string
+		software, hardware []asn1.RawValue
+		proved             bool
+	}{
+		{"by the secure environment", nil, signingKey(t, password), true},
+		{"by software", []asn1.RawValue{password}, signingKey(t), false},
+		{"of no kind", nil, signingKey(t, tagged(t, 504, 0)), false},
+		{"waived", []asn1.RawValue{tagged(t, 503, asn1.NullRawValue)}, signingKey(t, password), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			chain := fromFactory(t, describe(t, "fresh", c.software, c.hardware), nil)
+			want := chain.want(t, "fresh")
+			want.RequireUserAuth = true
+			_, err := VerifyAndroid(chain.certs(), want)
+			if c.proved {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			mustRefuse(t, err, CodeUserAuth)
+		})
+	}
+}
+
+// HCA-6.1: exactly the approved app, signed by its own certificate.
+func TestAndroidApp(t *testing.T) {
+	type info struct {
+		Name    []byte
+		Version int
+	}
+	app := func(names ...string) []asn1.RawValue {
+		id := struct {
+			Packages []info   `asn1:"set"`
+			Digests  [][]byte `asn1:"set"`
+		}{Digests: [][]byte{[]byte("digest")}}
+		for _, name := range names {
+			id.Packages = append(id.Packages, info{[]byte(name), 7})
+		}
+		der, err := asn1.Marshal(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []asn1.RawValue{tagged(t, 709, der)}
+	}
+	for _, c := range []struct {
+		name     string
+		software []asn1.RawValue
+		digest   string
+		ok       bool
+	}{
+		{"the one", app("tw.app"), "digest", true},
+		{"another signer", app("tw.app"), "digesu", false},
+		{"another app", app("tw.apq"), "digest", false},
+		{"two that share a user id", app("tw.app", "tw.other"), "digest", false},
+		{"none named", nil, "digest", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			chain := fromFactory(t, describe(t, "fresh", c.software, signingKey(t)), nil)
+			want := chain.want(t, "fresh")
+			want.App = &AndroidApp{"tw.app", []byte(c.digest)}
+			_, err := VerifyAndroid(chain.certs(), want)
+			if c.ok {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			mustRefuse(t, err, CodeApp)
+		})
+	}
+}
+
+// PEM that holds anything but readable certificates is refused, not skipped.
+func TestParseChainRefused(t *testing.T) {
+	chain := fromFactory(t, describe(t, "fresh", nil, signingKey(t)), nil)
+	good := pemOf(chain.certs()...)
+	other := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))
+	for name, text := range map[string]string{
+		"empty": "", "text": "hello", "another kind": good + other, "half a block": good + good[:100],
+		"too many": good + good + good, "too large": good + string(make([]byte, MaxObject)),
+	} {
+		if _, err := ParseChain([]byte(text)); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
