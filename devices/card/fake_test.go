@@ -198,15 +198,23 @@ type fixedPrompt struct {
 func (f *fixedPrompt) PIN(ctx context.Context, p Prompt) (PIN, error) {
 	f.mu.Lock()
 	f.shown = append(f.shown, p)
+	wait := f.wait
 	f.mu.Unlock()
 	if f.seen != nil {
 		f.seen <- struct{}{}
 	}
-	if f.wait {
+	if wait {
 		<-ctx.Done()
 		return PIN{}, context.Cause(ctx)
 	}
 	return NewPIN([]byte(f.pin)), f.err
+}
+
+// setWait says whether the person leaves the next questions unanswered.
+func (f *fixedPrompt) setWait(wait bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wait = wait
 }
 
 func (f *fixedPrompt) Confirm(_ context.Context, text string) error {

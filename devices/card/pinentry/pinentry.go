@@ -22,7 +22,7 @@ import (
 const (
 	maxLine  = 1000 // bytes of a line, without its end
 	maxReply = 64   // lines of one reply
-	maxPages = 16   // windows that one text may need
+	maxPages = 32   // windows that one text may need
 )
 
 // maxPage is the room for escaped text in one SETDESC.
