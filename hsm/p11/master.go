@@ -47,21 +47,9 @@ func (s *session) generations(prefix string) ([]int, error) {
 // trusted finds the master key or rollover object of a generation.
 func (t *Token) trusted(s *session, prefix string, generation int) (pkcs11.ObjectHandle, error) {
 	label := generationLabel(prefix, generation)
-	key := objectKey{pkcs11.CKO_SECRET_KEY, label}
-	t.pool.mu.Lock()
-	h, ok := t.pool.handles[key]
-	t.pool.mu.Unlock()
-	if ok {
-		return h, nil
-	}
-	h, err := s.findTrusted(label)
-	if err != nil {
-		return 0, err
-	}
-	t.pool.mu.Lock()
-	t.pool.handles[key] = h
-	t.pool.mu.Unlock()
-	return h, nil
+	// A name of its own, so that it is never taken for an object that was found without the mark.
+	key := objectKey{pkcs11.CKO_SECRET_KEY, "trusted " + label}
+	return t.pool.remember(s, key, func() (pkcs11.ObjectHandle, error) { return s.findTrusted(label) })
 }
 
 func (s *session) findTrusted(label string) (pkcs11.ObjectHandle, error) {
@@ -129,7 +117,7 @@ func (t *Token) DestroyMaster(ctx context.Context, generation int) error {
 	err := t.pool.do(ctx, func(s *session) error {
 		for _, prefix := range []string{rolloverPrefix, masterPrefix} {
 			label := generationLabel(prefix, generation)
-			t.pool.forget(pkcs11.CKO_SECRET_KEY, label)
+			t.pool.forget(pkcs11.CKO_SECRET_KEY, "trusted "+label)
 			h, err := s.findTrusted(label)
 			if errors.Is(err, hsm.ErrNotFound) {
 				continue
@@ -154,7 +142,7 @@ func (t *Token) DestroyMaster(ctx context.Context, generation int) error {
 func (t *Token) DestroyRollover(ctx context.Context, generation int) error {
 	return t.pool.do(ctx, func(s *session) error {
 		label := generationLabel(rolloverPrefix, generation)
-		t.pool.forget(pkcs11.CKO_SECRET_KEY, label)
+		t.pool.forget(pkcs11.CKO_SECRET_KEY, "trusted "+label)
 		h, err := s.findTrusted(label)
 		if err != nil {
 			return err

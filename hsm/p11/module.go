@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/miekg/pkcs11"
 )
@@ -70,9 +71,10 @@ type TokenInfo struct {
 // Module is a loaded PKCS#11 library. C_Initialize runs once for each path in a process, and C_Finalize when the
 // last user of it closes; both belong to the process, not to one caller, by the standard.
 type Module struct {
-	ctx  *pkcs11.Ctx
-	path string
-	once sync.Once
+	ctx    *pkcs11.Ctx
+	path   string
+	shared *shared
+	once   sync.Once
 }
 
 // loaded is what the process has loaded: the library's state is the process's, whoever opened it.
@@ -86,6 +88,9 @@ type shared struct {
 	users int
 	// initialized is false where somebody else's code in this process did it: then finalizing is not ours.
 	initialized bool
+	// epoch counts how often the library was initialized again: handles of an earlier epoch may by now be the
+	// numbers of something else, and must not be used.
+	epoch atomic.Uint64
 }
 
 // LoadModule loads the library at path, or shares it when it is loaded already. Close it after use.
@@ -116,7 +121,7 @@ func LoadModule(path string) (*Module, error) {
 		loaded.modules[real] = s
 	}
 	s.users++
-	return &Module{ctx: s.ctx, path: real}, nil
+	return &Module{ctx: s.ctx, path: real, shared: s}, nil
 }
 
 // Close gives up this use of the library; the last one finalizes and unloads it.
@@ -144,7 +149,10 @@ func (m *Module) reinitialize() error {
 	defer loaded.Unlock()
 	err := wrap("C_Initialize", m.ctx.Initialize())
 	if RV(err) == pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED {
-		return nil
+		return nil // another session was here first
+	}
+	if err == nil {
+		m.shared.epoch.Add(1)
 	}
 	return err
 }

@@ -15,9 +15,10 @@ var errClosed = errors.New("p11: the token is closed")
 
 // session is one PKCS#11 session of the pool; open is false before its first use and after it was lost.
 type session struct {
-	ctx  *pkcs11.Ctx
-	h    pkcs11.SessionHandle
-	open bool
+	ctx   *pkcs11.Ctx
+	h     pkcs11.SessionHandle
+	open  bool
+	epoch uint64 // of the module, when the session was opened
 }
 
 // pool hands out logged-in sessions. A session belongs to one caller at a time, as PKCS#11 asks.
@@ -33,6 +34,7 @@ type pool struct {
 	closed bool
 	// handles remembers where token objects are: finding them is linear in the number of objects of the token.
 	handles map[objectKey]pkcs11.ObjectHandle
+	epoch   uint64 // of the module, when the handles were found
 }
 
 type objectKey struct {
@@ -70,33 +72,46 @@ func (p *pool) do(ctx context.Context, f func(*session) error) error {
 	default:
 	}
 	err := p.attempt(s, f)
-	if sessionLost(err) {
-		p.lose(s, err)
-		if ctx.Err() != nil {
-			return err
-		}
-		if err = p.attempt(s, f); sessionLost(err) {
-			p.lose(s, err)
-		}
+	if sessionLost(err) && ctx.Err() == nil {
+		err = p.attempt(s, f)
 	}
 	return err
 }
 
+// attempt runs f once. A session that failed is not used again.
 func (p *pool) attempt(s *session, f func(*session) error) error {
-	if !s.open {
-		if err := p.openSession(s); err != nil {
-			return err
-		}
+	if s.epoch != p.mod.shared.epoch.Load() {
+		s.open = false
 	}
-	return f(s)
+	var err error
+	if !s.open {
+		err = p.openSession(s)
+	}
+	if err == nil {
+		err = f(s)
+	}
+	if sessionLost(err) {
+		p.lose(s, err)
+	} else if dubious(err) {
+		s.close()
+	}
+	return err
+}
+
+// close ends the session; it may be gone already, so that the answer means nothing.
+func (s *session) close() {
+	if s.open {
+		s.ctx.CloseSession(s.h)
+		s.open = false
+	}
 }
 
 // lose forgets a session and everything that was looked up through it.
 func (p *pool) lose(s *session, cause error) {
-	if s.open {
-		s.ctx.CloseSession(s.h) // most likely gone already, so its answer means nothing
-		s.open = false
+	if RV(cause) == pkcs11.CKR_SESSION_HANDLE_INVALID {
+		s.open = false // nothing to close, and the number may soon be another session's
 	}
+	s.close()
 	p.mu.Lock()
 	clear(p.handles)
 	p.mu.Unlock()
@@ -111,6 +126,7 @@ func (p *pool) openSession(s *session) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	const flags = pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION
+	epoch := p.mod.shared.epoch.Load()
 	// The number of a slot may now be another token's: the label decides.
 	if info, err := p.mod.Slot(p.slot); err != nil || info.Token == nil || info.Token.Label != p.label {
 		found, err := p.mod.slotByLabel(p.label)
@@ -129,7 +145,7 @@ func (p *pool) openSession(s *session) error {
 		s.ctx.CloseSession(h)
 		return err
 	}
-	s.h, s.open = h, true
+	s.h, s.open, s.epoch = h, true, epoch
 	return nil
 }
 
@@ -144,28 +160,37 @@ func (p *pool) close() {
 	p.mu.Unlock()
 	close(p.done)
 	for range cap(p.idle) {
-		if s := <-p.idle; s.open {
-			s.ctx.CloseSession(s.h)
-			s.open = false
+		if s := <-p.idle; s.epoch == p.mod.shared.epoch.Load() {
+			s.close()
 		}
 	}
 }
 
 // tokenObject finds the one token object of a class and label, from memory where it was found before.
 func (p *pool) tokenObject(s *session, class uint, label string) (pkcs11.ObjectHandle, error) {
-	key := objectKey{class, label}
+	return p.remember(s, objectKey{class, label}, func() (pkcs11.ObjectHandle, error) { return s.findOne(class, label) })
+}
+
+// remember looks an object up with find unless its handle is known from the session's epoch.
+func (p *pool) remember(s *session, key objectKey, find func() (pkcs11.ObjectHandle, error)) (pkcs11.ObjectHandle, error) {
 	p.mu.Lock()
+	if p.epoch != s.epoch {
+		clear(p.handles)
+		p.epoch = s.epoch
+	}
 	h, ok := p.handles[key]
 	p.mu.Unlock()
 	if ok {
 		return h, nil
 	}
-	h, err := s.findOne(class, label)
+	h, err := find()
 	if err != nil {
 		return 0, err
 	}
 	p.mu.Lock()
-	p.handles[key] = h
+	if p.epoch == s.epoch {
+		p.handles[key] = h
+	}
 	p.mu.Unlock()
 	return h, nil
 }

@@ -59,9 +59,21 @@ func sessionLost(err error) bool {
 	case pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED, pkcs11.CKR_USER_NOT_LOGGED_IN,
 		pkcs11.CKR_DEVICE_ERROR, pkcs11.CKR_DEVICE_REMOVED, pkcs11.CKR_DEVICE_MEMORY,
 		pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_SLOT_ID_INVALID, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED,
+		// Something else's operation, left behind in this session.
+		pkcs11.CKR_OPERATION_ACTIVE,
 		// A handle that was looked up before the token came back means nothing now.
 		pkcs11.CKR_KEY_HANDLE_INVALID, pkcs11.CKR_OBJECT_HANDLE_INVALID,
 		pkcs11.CKR_WRAPPING_KEY_HANDLE_INVALID, pkcs11.CKR_UNWRAPPING_KEY_HANDLE_INVALID:
+		return true
+	}
+	return false
+}
+
+// dubious says that a session answered in a way that leaves its state unclear, so that it is not used again.
+func dubious(err error) bool {
+	switch RV(err) {
+	case pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_HOST_MEMORY, pkcs11.CKR_BUFFER_TOO_SMALL,
+		pkcs11.CKR_OPERATION_NOT_INITIALIZED:
 		return true
 	}
 	return false

@@ -219,8 +219,7 @@ func (t *Token) Rewrap(ctx context.Context, k hsm.WrappedKey, b hsm.Binding, toG
 
 // discard destroys a session object. Where that fails the session is closed, which destroys its objects too.
 func (s *session) discard(h pkcs11.ObjectHandle) {
-	if s.ctx.DestroyObject(s.h, h) != nil && s.open {
-		s.ctx.CloseSession(s.h)
-		s.open = false
+	if s.ctx.DestroyObject(s.h, h) != nil {
+		s.close()
 	}
 }
