@@ -51,6 +51,9 @@ func TestErrorKinds(t *testing.T) {
 	if KindOf(fmt.Errorf("store: %w", Errorf(KindNotFound, "no-device", nil, "None."))) != KindNotFound {
 		t.Error("the kind was lost by wrapping")
 	}
+	if s := Errorf(KindConflict, "gone", nil, "It is gone.").Error(); s != "It is gone." {
+		t.Errorf("log line %q", s)
+	}
 	if s := Refuse("HCA-7.5", "limit-reached", "Five is all.", io.EOF).Error(); s != "HCA-7.5: Five is all. (EOF)" {
 		t.Errorf("log line %q", s)
 	}

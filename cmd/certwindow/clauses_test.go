@@ -93,8 +93,8 @@ func receiver(fn *ast.FuncDecl) string {
 	return name
 }
 
-// usedNames are the names that the linked code uses, apart by folder: functions by their own name within their
-// package, "package.Name" or ".Method" from anywhere.
+// usedNames are the names that the linked code uses, apart by folder: "Name" within a package,
+// "certwindow/ra/enrol.Name" of another one, ".Name" for whatever is selected from a value.
 func usedNames(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	in := linked(t)
@@ -106,20 +106,20 @@ func usedNames(t *testing.T) map[string]map[string]bool {
 		if used[f.dir] == nil {
 			used[f.dir] = map[string]bool{}
 		}
-		names := used[f.dir]
-		declared := map[*ast.Ident]bool{}
+		names, packages, passed := used[f.dir], f.importNames(), map[*ast.Ident]bool{}
 		ast.Inspect(f.tree, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.FuncDecl:
-				declared[n.Name] = true
+				passed[n.Name] = true
 			case *ast.SelectorExpr:
-				declared[n.Sel] = true
-				names["."+n.Sel.Name] = true
+				passed[n.Sel] = true
+				name := "." + n.Sel.Name
 				if x, ok := n.X.(*ast.Ident); ok {
-					names[x.Name+"."+n.Sel.Name] = true
+					name = packages[x.Name] + name // a value's name is no package's
 				}
+				names[name] = true
 			case *ast.Ident:
-				if !declared[n] {
+				if !passed[n] {
 					names[n.Name] = true
 				}
 			}
@@ -135,15 +135,9 @@ func asked(used map[string]map[string]bool, fn *goFunc) bool {
 	name := fn.decl.Name.Name
 	for dir, names := range used {
 		switch {
-		case fn.decl.Recv != nil:
-			if names["."+name] {
-				return true
-			}
-		case fn.file.dir == "policy":
-			if dir != "policy" && names["policy."+name] {
-				return true
-			}
-		case names[fn.file.pkg+"."+name] || (dir == fn.file.dir && names[name]):
+		case fn.decl.Recv != nil && names["."+name],
+			fn.decl.Recv == nil && names[path.Join(modulePath, fn.file.dir)+"."+name],
+			fn.decl.Recv == nil && names[name] && dir == fn.file.dir && dir != "policy":
 			return true
 		}
 	}

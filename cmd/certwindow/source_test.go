@@ -38,6 +38,19 @@ func (f *goFile) span(d *ast.FuncDecl) string {
 	return f.text[f.fset.Position(from).Offset:f.fset.Position(d.End()).Offset]
 }
 
+// importNames are the names by which the file calls the packages it imports.
+func (f *goFile) importNames() map[string]string {
+	names := map[string]string{}
+	for i, imp := range f.imports {
+		name := path.Base(imp)
+		if alias := f.tree.Imports[i].Name; alias != nil {
+			name = alias.Name
+		}
+		names[name] = imp
+	}
+	return names
+}
+
 // repoRoot walks up to the folder of go.mod.
 func repoRoot(t *testing.T) string {
 	t.Helper()
