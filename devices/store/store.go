@@ -1,0 +1,240 @@
+// Package store is the only SQL of the register of institutions, persons and devices (gorm). Personal data is
+// sealed in its columns and found by keyed hashes (HCA-8.1.5).
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"certwindow/devices"
+	"certwindow/policy"
+	"certwindow/ra"
+)
+
+// Sealer seals columns and makes their searchable hashes, under a key that only the HSM can derive.
+type Sealer interface {
+	Seal(column string, plaintext []byte) ([]byte, error)
+	Open(column string, sealed []byte) ([]byte, error)
+	Hash(column, value string) []byte
+}
+
+// Hooks are what a change of the register sets off on the registration authority's side, in the same transaction.
+type Hooks struct {
+	Audit       func(tx *gorm.DB, e ra.Event) error
+	DeviceBound func(tx *gorm.DB, id ra.DeviceID, at time.Time) error
+	StartSweep  func(tx *gorm.DB) error
+}
+
+// Store is the register's tables.
+type Store struct {
+	db     *gorm.DB
+	sealer Sealer
+	hooks  Hooks
+	now    func() time.Time
+	rand   io.Reader
+}
+
+// New makes a store over an open database.
+func New(db *gorm.DB, sealer Sealer, hooks Hooks, now func() time.Time, rand io.Reader) *Store {
+	return &Store{db: db, sealer: sealer, hooks: hooks, now: now, rand: rand}
+}
+
+type tx struct {
+	db     *gorm.DB
+	s      *Store
+	events []ra.Event
+}
+
+// Update runs fn in one transaction; its audit rows are written at its end.
+func (s *Store) Update(ctx context.Context, fn func(devices.Tx) error) error {
+	return mapError(s.db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+		t := &tx{db: db, s: s}
+		if err := fn(t); err != nil {
+			return err
+		}
+		for _, e := range t.events {
+			if err := s.hooks.Audit(db, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// View runs fn without changing anything.
+func (s *Store) View(ctx context.Context, fn func(devices.Tx) error) error {
+	return mapError(fn(&tx{db: s.db.WithContext(ctx), s: s}))
+}
+
+func (t *tx) Audit(e ra.Event) error {
+	t.events = append(t.events, e)
+	return nil
+}
+
+func (t *tx) DeviceBound(id ra.DeviceID, at time.Time) error {
+	return t.s.hooks.DeviceBound(t.db, id, at)
+}
+func (t *tx) StartSweep() error { return t.s.hooks.StartSweep(t.db) }
+
+type institution struct {
+	Code       ra.InstitutionCode `gorm:"primaryKey"`
+	Name       string
+	IsWindow   bool
+	Active     bool
+	Agreement  string
+	AgreedFrom *time.Time
+	AgreedTo   *time.Time
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
+func (r institution) domain() devices.Institution {
+	return devices.Institution{Code: r.Code, Name: r.Name, IsWindow: r.IsWindow, Active: r.Active, Agreement: r.Agreement,
+		AgreedFrom: orZero(r.AgreedFrom), AgreedTo: orZero(r.AgreedTo), CreatedAt: r.CreatedAt}
+}
+
+func (t *tx) Institution(code ra.InstitutionCode) (devices.Institution, error) {
+	var r institution
+	err := mapError(t.db.Where("code = ?", code).Take(&r).Error)
+	return r.domain(), err
+}
+
+func (t *tx) Institutions(scope ra.InstitutionCode) ([]devices.Institution, error) {
+	q := t.db.Order("code")
+	if scope != "" {
+		q = q.Where("code = ?", scope)
+	}
+	var rows []institution
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	return each(rows, institution.domain), nil
+}
+
+func (t *tx) SaveInstitution(i devices.Institution) error {
+	return t.db.Save(&institution{Code: i.Code, Name: i.Name, IsWindow: i.IsWindow, Active: i.Active, Agreement: i.Agreement,
+		AgreedFrom: orNil(i.AgreedFrom), AgreedTo: orNil(i.AgreedTo), CreatedAt: i.CreatedAt.UTC(), UpdatedAt: t.s.now().UTC()}).Error
+}
+
+type scope struct {
+	Code      string `gorm:"primaryKey"`
+	Name      string
+	Approved  bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+type scopeInstitution struct {
+	Scope       string             `gorm:"primaryKey"`
+	Institution ra.InstitutionCode `gorm:"primaryKey"`
+}
+
+func (t *tx) Scopes() ([]devices.Scope, error) {
+	var rows []scope
+	var only []scopeInstitution
+	if err := t.db.Order("code").Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	if err := t.db.Order("institution").Find(&only).Error; err != nil {
+		return nil, err
+	}
+	limited := make(map[string][]ra.InstitutionCode)
+	for _, o := range only {
+		limited[o.Scope] = append(limited[o.Scope], o.Institution)
+	}
+	return each(rows, func(r scope) devices.Scope {
+		return devices.Scope{Code: r.Code, Name: r.Name, Approved: r.Approved, Institutions: limited[r.Code]}
+	}), nil
+}
+
+func (t *tx) SaveScope(s devices.Scope) error {
+	now := t.s.now().UTC()
+	row := scope{Code: s.Code, Name: s.Name, Approved: s.Approved, CreatedAt: now, UpdatedAt: now}
+	keep := clause.OnConflict{Columns: []clause.Column{{Name: "code"}}, DoUpdates: clause.AssignmentColumns([]string{"name", "approved", "updated_at"})}
+	if err := t.db.Clauses(keep).Create(&row).Error; err != nil {
+		return err
+	}
+	if err := t.db.Where("scope = ?", s.Code).Delete(&scopeInstitution{}).Error; err != nil {
+		return err
+	}
+	for _, i := range s.Institutions {
+		if err := t.db.Create(&scopeInstitution{Scope: s.Code, Institution: i}).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// InstitutionFacts is what the registration authority's use cases know of an institution.
+func (s *Store) InstitutionFacts(db *gorm.DB, code ra.InstitutionCode) (ra.InstitutionFacts, error) {
+	i, err := (&tx{db: db, s: s}).Institution(code)
+	return ra.InstitutionFacts{Code: i.Code, Name: i.Name, IsWindow: i.IsWindow, Active: i.Active, Agreement: i.Agreement != "",
+		AgreedFrom: i.AgreedFrom, AgreedTo: i.AgreedTo}, err
+}
+
+// ApprovedScopes are the scopes that certificates may be applied for (HCA-5.1.2).
+func (s *Store) ApprovedScopes(db *gorm.DB) ([]policy.ApprovedScope, error) {
+	all, err := (&tx{db: db, s: s}).Scopes()
+	if err != nil {
+		return nil, err
+	}
+	var out []policy.ApprovedScope
+	for _, sc := range all {
+		if sc.Approved {
+			out = append(out, policy.ApprovedScope{Code: sc.Code, Institutions: each(sc.Institutions, func(c ra.InstitutionCode) string { return string(c) })})
+		}
+	}
+	return out, nil
+}
+
+func each[A, B any](in []A, f func(A) B) []B {
+	out := make([]B, 0, len(in))
+	for _, a := range in {
+		out = append(out, f(a))
+	}
+	return out
+}
+
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// guarded turns an update of no row into a conflict.
+func guarded(res *gorm.DB) error {
+	if res.Error != nil {
+		return res.Error
+	}
+	if res.RowsAffected != 1 {
+		return ra.Errorf(ra.KindConflict, "moved-on", nil, "Somebody else was faster. Nothing was changed; load the page again.")
+	}
+	return nil
+}
+
+func mapError(err error) error {
+	var e *ra.Error
+	switch {
+	case err == nil || errors.As(err, &e):
+		return err
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return ra.Errorf(ra.KindNotFound, "not-found", err, "There is none, or none that you may see.")
+	case errors.Is(err, gorm.ErrDuplicatedKey):
+		return ra.Errorf(ra.KindConflict, "exists", err, "This exists already. Nothing was changed.")
+	}
+	return ra.Errorf(ra.KindUnavailable, "database", err, "The database did not answer. Nothing was changed; try again.")
+}

@@ -1,0 +1,102 @@
+// Package notify tells holders what happened with their certificates (HCA-3.4). Notices are rows that are
+// written with the change they tell of, and sent by a job that is tried again until it succeeds.
+package notify
+
+import (
+	"context"
+	"time"
+
+	"certwindow/ra"
+)
+
+// State is where a notice stands.
+type State string
+
+const (
+	Queued State = "queued"
+	Sent   State = "sent"
+)
+
+// Notice is one message to a holder.
+type Notice struct {
+	ID        string
+	Person    ra.PersonID
+	Kind      ra.NoticeKind
+	Object    string // what it is about, e.g. "certificate/01JD…"
+	State     State
+	Attempts  int
+	CreatedAt time.Time
+}
+
+// Address is where a holder is reached, and in which language.
+type Address struct {
+	Email  string
+	Locale string // "zh-Hant-TW" or "en"
+}
+
+// Message is what a sender delivers. ID is the same at each attempt, so that a receiver can tell a repetition.
+type Message struct {
+	ID      string
+	To      Address
+	Subject string
+	Body    string
+}
+
+// Sender delivers over one channel. An error means that it should be tried again.
+type Sender interface {
+	Send(ctx context.Context, m Message) error
+}
+
+// Store keeps the notices.
+type Store interface {
+	LoadNotice(ctx context.Context, id string) (Notice, error)
+	// NoticeTried records an attempt: sent when cause is empty.
+	NoticeTried(ctx context.Context, id string, at time.Time, cause string) error
+}
+
+// Addresses finds where a person is reached.
+type Addresses interface {
+	Address(ctx context.Context, id ra.PersonID) (email, locale string, err error)
+}
+
+// Service is the use case.
+type Service struct {
+	store     Store
+	addresses Addresses
+	sender    Sender
+	window    string // how the window names itself in messages
+	now       func() time.Time
+}
+
+// New wires the use case.
+func New(store Store, addresses Addresses, sender Sender, window string, now func() time.Time) *Service {
+	return &Service{store: store, addresses: addresses, sender: sender, window: window, now: now}
+}
+
+// Deliver sends one notice unless it was sent before. A person without an address cannot be told by this
+// channel; that is recorded and not tried again.
+func (s *Service) Deliver(ctx context.Context, id string) error {
+	n, err := s.store.LoadNotice(ctx, id)
+	if err != nil || n.State == Sent {
+		return err
+	}
+	email, locale, err := s.addresses.Address(ctx, n.Person)
+	if err != nil {
+		return err
+	}
+	to := Address{Email: email, Locale: locale}
+	if to.Email == "" {
+		return s.store.NoticeTried(ctx, id, s.now(), "no address")
+	}
+	m, err := s.write(n, to)
+	if err != nil {
+		return err
+	}
+	if err := s.sender.Send(ctx, m); err != nil {
+		if terr := s.store.NoticeTried(context.WithoutCancel(ctx), id, s.now(), "not delivered"); terr != nil {
+			return terr
+		}
+		return ra.Errorf(ra.KindUnavailable, "notice", err, "The notice could not be delivered. It is tried again.")
+	}
+	return s.store.NoticeTried(context.WithoutCancel(ctx), id, s.now(), "")
+}

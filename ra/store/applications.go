@@ -1,0 +1,125 @@
+package store
+
+import (
+	"time"
+
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/enrol"
+)
+
+// Scope is an approved scope as the rules see it.
+type Scope = policy.ApprovedScope
+
+// InsertApplication stores a new application.
+func (tx *Tx) InsertApplication(a ra.Application) error { return tx.db.Create(&a).Error }
+
+// Application is one application of the institution, or of any when scope is empty.
+func (tx *Tx) Application(scope ra.InstitutionCode, id ra.ApplicationID) (a ra.Application, err error) {
+	q := tx.db.Where("id = ?", id)
+	if scope != "" {
+		q = q.Where("institution = ?", scope)
+	}
+	return a, mapError(q.Take(&a).Error)
+}
+
+// Applications is a page of applications, newest first.
+func (tx *Tx) Applications(f enrol.Query) (out []ra.Application, err error) {
+	q := tx.db.Order("id DESC").Limit(f.Limit)
+	for column, v := range map[string]string{"kind": string(f.Kind), "state": string(f.State), "institution": string(f.Institution),
+		"person_id": string(f.Person), "device_id": string(f.Device), "certificate_id": string(f.Certificate)} {
+		if v != "" {
+			q = q.Where(column+" = ?", v)
+		}
+	}
+	if f.Before != "" {
+		q = q.Where("id < ?", f.Before)
+	}
+	return out, q.Find(&out).Error
+}
+
+// UpdateApplication writes an application that is still in the state from. A slot that somebody else took
+// meanwhile is refused by the database's unique key (HCA-7.5).
+func (tx *Tx) UpdateApplication(a ra.Application, from ra.ApplicationState) error {
+	return guarded(tx.db.Model(&ra.Application{}).Where("id = ? AND state = ?", a.ID, from).
+		Select("*").Omit("id", "created_at", "created_by").Updates(&a))
+}
+
+// Overdue lists open applications whose deadline passed and that have not left the window.
+func (tx *Tx) Overdue(at time.Time, limit int) (out []ra.Application, err error) {
+	states := []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey}
+	return out, tx.db.Where("state IN ? AND deadline <= ?", states, at.UTC()).Order("deadline").Limit(limit).Find(&out).Error
+}
+
+// holder is the lock row of a person, and an exemption from the five (HCA-7.5).
+type holder struct {
+	PersonID    ra.PersonID `gorm:"primaryKey"`
+	ExemptLimit int
+	ExemptUntil *time.Time
+	ExemptReply string
+}
+
+// LockHolder keeps every other transaction from counting the person's certificates until this one ends.
+func (tx *Tx) LockHolder(id ra.PersonID) (*policy.Exemption, error) {
+	if err := tx.db.Exec("INSERT INTO holders (person_id) VALUES (?) ON CONFLICT DO NOTHING", id).Error; err != nil {
+		return nil, err
+	}
+	var h holder
+	if err := tx.forUpdate().Where("person_id = ?", id).Take(&h).Error; err != nil {
+		return nil, err
+	}
+	if h.ExemptUntil == nil {
+		return nil, nil
+	}
+	return &policy.Exemption{Limit: h.ExemptLimit, Until: *h.ExemptUntil, Reply: h.ExemptReply}, nil
+}
+
+// TakenSlots are the person's places that are held now. Those of certificates that ran out are freed first:
+// an expired certificate is not a valid one (HCA-7.5).
+func (tx *Tx) TakenSlots(id ra.PersonID, at time.Time) (slots []int, err error) {
+	err = tx.db.Exec(`UPDATE applications SET slot = NULL, updated_at = ? WHERE person_id = ? AND slot IS NOT NULL AND state = ? AND id IN
+		(SELECT application_id FROM certificates WHERE person_id = ? AND not_after < ?)`,
+		at.UTC(), id, ra.AppCompleted, id, at.UTC()).Error
+	if err != nil {
+		return nil, err
+	}
+	err = tx.db.Model(&ra.Application{}).Where("person_id = ? AND slot IS NOT NULL", id).Order("slot").Pluck("slot", &slots).Error
+	return slots, err
+}
+
+// nonce is the row of one issued nonce (HCA-8.1.4).
+type nonce struct {
+	Hash       []byte `gorm:"primaryKey"`
+	Purpose    ra.NoncePurpose
+	PersonID   ra.PersonID
+	DeviceID   ra.DeviceID
+	Session    string
+	ExpiresAt  time.Time
+	RedeemedAt *time.Time
+}
+
+// IssueNonce stores a nonce's hash and what it is good for.
+func (tx *Tx) IssueNonce(n ra.Nonce) error {
+	return tx.db.Create(&nonce{Hash: ra.NonceHash(n.Value), Purpose: n.Purpose, PersonID: n.Person, DeviceID: n.Device,
+		Session: n.Session, ExpiresAt: n.ExpiresAt.UTC()}).Error
+}
+
+// RedeemNonce uses a nonce up, in one guarded update, so that of two that try only one succeeds.
+func (tx *Tx) RedeemNonce(n ra.Nonce, at time.Time) error {
+	res := tx.db.Model(&nonce{}).Where("hash = ? AND purpose = ? AND person_id = ? AND device_id = ? AND session = ? AND redeemed_at IS NULL AND expires_at > ?",
+		ra.NonceHash(n.Value), n.Purpose, n.Person, n.Device, n.Session, at.UTC()).Update("redeemed_at", at.UTC())
+	if res.Error != nil {
+		return res.Error
+	}
+	if res.RowsAffected != 1 {
+		return ra.Refuse("HCA-8.1.4", "nonce-used", "The one-time number in this message was used already, is too old, or was issued for something else. Nothing was changed.", nil)
+	}
+	return nil
+}
+
+// NonceUsed tells whether a nonce was redeemed before.
+func (tx *Tx) NonceUsed(value string) (bool, error) {
+	var count int64
+	err := tx.db.Model(&nonce{}).Where("hash = ? AND redeemed_at IS NOT NULL", ra.NonceHash(value)).Count(&count).Error
+	return count > 0, err
+}

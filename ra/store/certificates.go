@@ -1,0 +1,136 @@
+package store
+
+import (
+	"time"
+
+	"gorm.io/gorm/clause"
+
+	"certwindow/hsm"
+	"certwindow/ra"
+	"certwindow/ra/exchange"
+	"certwindow/ra/hca"
+	"certwindow/ra/revoke"
+)
+
+// InsertCertificate stores a certificate that came from the HCA and was held against its request.
+func (tx *Tx) InsertCertificate(c ra.Certificate) error {
+	c.NotBefore, c.NotAfter = c.NotBefore.UTC(), c.NotAfter.UTC()
+	return tx.db.Create(&c).Error
+}
+
+// Certificate is one certificate of the institution, or of any when scope is empty.
+func (tx *Tx) Certificate(scope ra.InstitutionCode, id ra.CertificateID) (c ra.Certificate, err error) {
+	q := tx.db.Where("id = ?", id)
+	if scope != "" {
+		q = q.Where("institution = ?", scope)
+	}
+	return c, mapError(q.Take(&c).Error)
+}
+
+// Certificates is a page of certificates, newest first.
+func (tx *Tx) Certificates(f revoke.Query) (out []ra.Certificate, err error) {
+	q := tx.db.Order("id DESC").Limit(f.Limit)
+	for column, v := range map[string]string{"state": string(f.State), "institution": string(f.Institution), "person_id": string(f.Person),
+		"device_id": string(f.Device), "serial": f.Serial} {
+		if v != "" {
+			q = q.Where(column+" = ?", v)
+		}
+	}
+	if f.Before != "" {
+		q = q.Where("id < ?", f.Before)
+	}
+	return out, q.Find(&out).Error
+}
+
+// UpdateCertificate writes a certificate that is still in the state from.
+func (tx *Tx) UpdateCertificate(c ra.Certificate, from ra.CertificateState) error {
+	return guarded(tx.db.Model(&ra.Certificate{}).Where("id = ? AND state = ?", c.ID, from).
+		Select("state", "state_note", "reason", "revoked_at", "delivered_at", "updated_at").Updates(&c))
+}
+
+// CertificateBySerial finds a certificate by what a card message or a CRL names it by; false when this window
+// did not have it issued.
+func (tx *Tx) CertificateBySerial(issuerKey, serial string) (ra.Certificate, bool, error) {
+	var found []ra.Certificate
+	err := tx.db.Where("issuer_key = ? AND serial = ?", issuerKey, serial).Limit(1).Find(&found).Error
+	if err != nil || len(found) == 0 {
+		return ra.Certificate{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// holderKey is a holder's private key, wrapped (HCA-6.3.5).
+type holderKey struct {
+	ApplicationID ra.ApplicationID `gorm:"primaryKey"`
+	PersonID      ra.PersonID
+	DeviceID      ra.DeviceID
+	Generation    int
+	Algorithm     string
+	Blob          []byte
+	SPKI          []byte `gorm:"column:spki"`
+	MAC           []byte `gorm:"column:mac"`
+	CreatedAt     time.Time
+}
+
+// SaveHolderKey stores the key that was made for an application.
+func (tx *Tx) SaveHolderKey(a ra.Application, k hsm.WrappedKey, at time.Time) error {
+	return tx.db.Create(&holderKey{ApplicationID: a.ID, PersonID: a.PersonID, DeviceID: a.DeviceID, Generation: k.Generation,
+		Algorithm: string(k.Algorithm), Blob: k.Blob, SPKI: k.SPKI, MAC: k.MAC, CreatedAt: at.UTC()}).Error
+}
+
+// HolderKey is the wrapped key of an application.
+func (tx *Tx) HolderKey(id ra.ApplicationID) (hsm.WrappedKey, error) {
+	var k holderKey
+	err := mapError(tx.db.Where("application_id = ?", id).Take(&k).Error)
+	return hsm.WrappedKey{Generation: k.Generation, Algorithm: hsm.Algorithm(k.Algorithm), Blob: k.Blob, SPKI: k.SPKI, MAC: k.MAC}, err
+}
+
+// DeleteHolderKey forgets the key of an application that came to nothing, or whose certificate is revoked.
+func (tx *Tx) DeleteHolderKey(id ra.ApplicationID) error {
+	return tx.db.Where("application_id = ?", id).Delete(&holderKey{}).Error
+}
+
+// hcaRequest is what left for the HCA and what came back.
+type hcaRequest struct {
+	TransactionID ra.ApplicationID `gorm:"primaryKey"`
+	Adapter       string
+	Kind          hca.Kind
+	SenderNonce   []byte
+	Request       []byte
+	Token         []byte
+	PreparedAt    time.Time
+	Attempts      int
+	SentAt        *time.Time
+	Answer        []byte
+	AnsweredAt    *time.Time
+}
+
+func rowOf(id ra.ApplicationID, r exchange.Request) hcaRequest {
+	return hcaRequest{TransactionID: id, Adapter: r.Prepared.Adapter, Kind: r.Prepared.Kind, SenderNonce: r.Prepared.SenderNonce,
+		Request: r.Prepared.Bytes, Token: r.Prepared.Token, PreparedAt: r.PreparedAt.UTC(), Attempts: r.Attempts, SentAt: r.SentAt,
+		Answer: r.Answer, AnsweredAt: r.AnsweredAt}
+}
+
+// Request is the committed request of an application.
+func (tx *Tx) Request(id ra.ApplicationID) (exchange.Request, bool, error) {
+	var rows []hcaRequest
+	if err := tx.db.Where("transaction_id = ?", id).Limit(1).Find(&rows).Error; err != nil || len(rows) == 0 {
+		return exchange.Request{}, false, err
+	}
+	r := rows[0]
+	return exchange.Request{PreparedAt: r.PreparedAt, Attempts: r.Attempts, SentAt: r.SentAt, Answer: r.Answer, AnsweredAt: r.AnsweredAt,
+		Prepared: hca.Prepared{Adapter: r.Adapter, Kind: r.Kind, TransactionID: string(id), SenderNonce: r.SenderNonce, Bytes: r.Request, Token: r.Token}}, true, nil
+}
+
+// InsertRequest commits a prepared request, unless one is there already: then that one is the request.
+func (tx *Tx) InsertRequest(id ra.ApplicationID, r exchange.Request) error {
+	row := rowOf(id, r)
+	return tx.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
+}
+
+// UpdateRequest writes attempts and answer; the request's own bytes never change.
+func (tx *Tx) UpdateRequest(id ra.ApplicationID, r exchange.Request) error {
+	row := rowOf(id, r)
+	return guarded(tx.db.Model(&hcaRequest{}).Where("transaction_id = ?", id).
+		Select("token", "attempts", "sent_at", "answer", "answered_at").Updates(&row))
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"certwindow/migrations"
+	"certwindow/ra"
+	"certwindow/ra/jobs"
+)
+
+// Registry reads what package devices knows, inside the caller's transaction.
+type Registry interface {
+	PersonFacts(tx *gorm.DB, id ra.PersonID) (ra.PersonFacts, error)
+	DeviceFacts(tx *gorm.DB, id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
+	InstitutionFacts(tx *gorm.DB, code ra.InstitutionCode) (ra.InstitutionFacts, error)
+	ApprovedScopes(tx *gorm.DB) ([]Scope, error)
+}
+
+// Enqueuer inserts a job in the caller's transaction.
+type Enqueuer func(tx *gorm.DB, j jobs.Args) error
+
+// Store is the registration authority's tables.
+type Store struct {
+	db       *gorm.DB
+	dialect  migrations.Dialect
+	registry Registry
+	enqueue  Enqueuer
+	now      func() time.Time
+	rand     io.Reader
+}
+
+// New makes a store over an open database.
+func New(db *DB, registry Registry, enqueue Enqueuer, now func() time.Time, rand io.Reader) *Store {
+	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, now: now, rand: rand}
+}
+
+func (s *Store) newID() (string, error) { return ra.NewID(s.now(), s.rand) }
+
+// Tx is one transaction. Its audit rows are written at its end, so that the chain's head is held as short as
+// can be.
+type Tx struct {
+	db     *gorm.DB
+	s      *Store
+	events []ra.Event
+}
+
+// Update runs fn in one transaction: all of it is stored, or nothing. On SQLite there is one writer at a time;
+// on PostgreSQL conflicting work is kept apart by row locks, guarded updates and unique keys.
+func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
+	return mapError(s.db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+		tx := &Tx{db: db, s: s}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return appendEvents(db, tx.events)
+	}))
+}
+
+// View runs fn on a consistent reading of the database.
+func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
+	return mapError(fn(&Tx{db: s.db.WithContext(ctx), s: s}))
+}
+
+// Audit adds a row to this transaction (HCA-8.1.6).
+func (tx *Tx) Audit(e ra.Event) error {
+	tx.events = append(tx.events, e)
+	return nil
+}
+
+// Enqueue inserts a job that runs when, and only when, this transaction is committed.
+func (tx *Tx) Enqueue(j jobs.Args) error { return tx.s.enqueue(tx.db, j) }
+
+// Person is what the use cases know of a person.
+func (tx *Tx) Person(id ra.PersonID) (ra.PersonFacts, error) {
+	return tx.s.registry.PersonFacts(tx.db, id)
+}
+
+// Device is what the use cases know of a device, seen from one person.
+func (tx *Tx) Device(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error) {
+	return tx.s.registry.DeviceFacts(tx.db, id, seenFrom)
+}
+
+// Institution is what the use cases know of an institution.
+func (tx *Tx) Institution(code ra.InstitutionCode) (ra.InstitutionFacts, error) {
+	return tx.s.registry.InstitutionFacts(tx.db, code)
+}
+
+// Scopes are the approved applications of HCA-5.1.2.
+func (tx *Tx) Scopes() ([]Scope, error) { return tx.s.registry.ApprovedScopes(tx.db) }
+
+// forUpdate locks the rows that a query reads until the transaction ends. SQLite has one writer anyway.
+func (tx *Tx) forUpdate() *gorm.DB {
+	if tx.s.dialect == migrations.Postgres {
+		return tx.db.Clauses(clause.Locking{Strength: "UPDATE"})
+	}
+	return tx.db
+}
+
+// mapError gives the database's own refusals the words of the domain.
+func mapError(err error) error {
+	var e *ra.Error
+	switch {
+	case err == nil || errors.As(err, &e):
+		return err
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return ra.Errorf(ra.KindNotFound, "not-found", err, "There is none, or none that you may see.")
+	case errors.Is(err, gorm.ErrDuplicatedKey):
+		return ra.Errorf(ra.KindConflict, "exists", err, "This exists already. Nothing was changed.")
+	}
+	return ra.Errorf(ra.KindUnavailable, "database", err, "The database did not answer. Nothing was changed; try again.")
+}
+
+// guarded turns an update of no row into a conflict.
+func guarded(res *gorm.DB) error {
+	if res.Error != nil {
+		return res.Error
+	}
+	if res.RowsAffected != 1 {
+		return ra.Errorf(ra.KindConflict, "moved-on", nil, "Somebody else was faster. Nothing was changed; load the page again.")
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package sweep
+
+import (
+	"context"
+	"math/big"
+	"strconv"
+
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/exchange"
+)
+
+// What the sweep finds beside the grounds of HCA-5.2.2.
+const (
+	foundExpired = "expired"
+	foundRevoked = "revoked-at-hca"
+)
+
+func isGround(what string) bool {
+	_, ok := policy.GroundOf(what)
+	return ok
+}
+
+// judge says what is to be done about a certificate, empty when nothing is.
+func (s *Service) judge(ctx context.Context, tx Tx, c ra.Certificate, scopes []policy.ApprovedScope) (string, error) {
+	if s.now().After(c.NotAfter) {
+		return foundExpired, nil
+	}
+	serial, ok := new(big.Int).SetString(c.Serial, 16)
+	if !ok {
+		return "", ra.Errorf(ra.KindInternal, "stored-certificate", nil, "A stored serial number cannot be read.")
+	}
+	revoked, err := s.upstream.Revoked(ctx, c.IssuerKey, serial)
+	if err != nil {
+		return "", err
+	}
+	if revoked {
+		return foundRevoked, nil
+	}
+	if c.State == ra.CertRevoking {
+		return "", nil // decided already, its request is on the way
+	}
+	return s.ground(tx, c, scopes)
+}
+
+// ground finds which ground of HCA-5.2.2 the register proves, if any.
+func (s *Service) ground(tx Tx, c ra.Certificate, scopes []policy.ApprovedScope) (string, error) {
+	person, err := tx.Person(c.PersonID)
+	if err != nil {
+		return "", err
+	}
+	device, err := tx.Device(c.DeviceID, c.PersonID)
+	if err != nil {
+		return "", err
+	}
+	institution, err := tx.Institution(c.Institution)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case device.State == ra.DeviceLost:
+		return "device-lost", nil
+	case device.State == ra.DeviceRetired:
+		return "device-scrapped", nil
+	case device.State == ra.DeviceBroken:
+		return "device-broken", nil
+	case !person.Active || !person.MemberOf(c.Institution):
+		return "person-left", nil
+	case !institution.Active:
+		return "no-permission", nil
+	case !device.IsUser:
+		return "no-permission", nil // HCA-4.2: removed from the device's users
+	case device.Generation != c.Generation || len(device.KeySPKI) == 0:
+		return "device-broken", nil // bound anew: the key of the old binding cannot be used any more
+	case !anyScope(c, scopes):
+		return "no-permission", nil
+	}
+	return "", nil
+}
+
+// anyScope tells whether one of the certificate's uses is still approved: the ground is that none is.
+func anyScope(c ra.Certificate, approved []policy.ApprovedScope) bool {
+	for _, code := range c.Scope {
+		if policy.Scope([]string{code}, string(c.Institution), approved).Allowed {
+			return true
+		}
+	}
+	return false
+}
+
+// carryOut does what a finding calls for. A failure is written beside it and keeps nothing else from being done.
+func (s *Service) carryOut(ctx context.Context, r *Report, f *Finding) {
+	var err error
+	switch {
+	case f.What == foundExpired:
+		f.Action, err = "record", s.expire(ctx, f.Certificate)
+	case f.What == foundRevoked:
+		f.Action = "record"
+		err = s.store.Update(ctx, func(tx Tx) error {
+			e := ra.Event{At: s.now(), Actor: actor, Act: "sweep.revoked-at-hca", Object: "certificate/" + string(f.Certificate), Outcome: ra.OutcomeDone, Clause: "HCA-3.6"}
+			if err := exchange.Confirm(tx, f.Certificate, s.now()); err != nil {
+				return err
+			}
+			return tx.Audit(e)
+		})
+	case r.OverCap:
+		return
+	default:
+		f.Action = "revoke"
+		_, err = s.revoker.Proved(ctx, actor, f.Certificate, f.What, "found by sweep "+r.ID)
+	}
+	if err != nil && ra.KindOf(err) != ra.KindConflict {
+		f.Error = ra.AsError(err).Detail
+	}
+}
+
+// expire records that a certificate ran out and frees its slot (HCA-7.5).
+func (s *Service) expire(ctx context.Context, id ra.CertificateID) error {
+	e := ra.Event{Actor: actor, Act: "certificate.expire", Object: "certificate/" + string(id), Clause: "HCA-7.2"}
+	return ra.Act[Tx](ctx, s.store, s.now(), e, func(tx Tx, e *ra.Event) error {
+		c, err := tx.Certificate("", id)
+		if err != nil {
+			return err
+		}
+		from := c.State
+		if c.State, err = ra.NextCertificate(from, ra.CertExpire, c.NotAfter, s.now()); err != nil {
+			return err
+		}
+		c.UpdatedAt, e.Institution = s.now(), c.Institution
+		if err := tx.UpdateCertificate(c, from); err != nil {
+			return err
+		}
+		a, err := tx.Application("", c.ApplicationID)
+		if err != nil {
+			return err
+		}
+		a.Slot, a.UpdatedAt = nil, s.now()
+		if err := tx.UpdateApplication(a, a.State); err != nil {
+			return err
+		}
+		return tx.DeleteHolderKey(c.ApplicationID)
+	})
+}
+
+func (s *Service) counts(r *Report) map[string]string {
+	revoked := 0
+	for _, f := range r.Findings {
+		if f.Action == "revoke" {
+			revoked++
+		}
+	}
+	return map[string]string{"looked_at": strconv.Itoa(r.Looked), "found": strconv.Itoa(len(r.Findings)), "revoked": strconv.Itoa(revoked),
+		"dry_run": strconv.FormatBool(r.DryRun)}
+}
