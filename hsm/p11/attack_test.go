@@ -227,6 +227,10 @@ func TestOperatorCannotUseMasterOtherwise(t *testing.T) {
 				t.Errorf("%s: %s can be changed", label, name)
 			}
 		}
+		only := binary.NativeEndian.AppendUint64(nil, uint64(pkcs11.CKM_AES_KEY_WRAP_PAD))
+		if as, err := o.ctx.GetAttributeValue(o.h, key, []*pkcs11.Attribute{a(pkcs11.CKA_ALLOWED_MECHANISMS, nil)}); err != nil || !bytes.Equal(as[0].Value, only) {
+			t.Errorf("%s: other mechanisms than key wrap are allowed (%v)", label, err)
+		}
 		keys := []pkcs11.ObjectHandle{key}
 		for _, weaker := range []*pkcs11.Attribute{a(pkcs11.CKA_DECRYPT, true), a(pkcs11.CKA_DERIVE, true), a(pkcs11.CKA_MODIFIABLE, true),
 			{Type: pkcs11.CKA_ALLOWED_MECHANISMS, Value: ecb}, {Type: pkcs11.CKA_UNWRAP_TEMPLATE, Value: weakTemplate}} {

@@ -1,6 +1,10 @@
 package p11
 
-import "context"
+import (
+	"context"
+
+	"github.com/miekg/pkcs11"
+)
 
 // HoldSession keeps one session of the token until release is closed.
 func HoldSession(t *Token, busy, release chan struct{}) error {
@@ -9,6 +13,18 @@ func HoldSession(t *Token, busy, release chan struct{}) error {
 		<-release
 		return nil
 	})
+}
+
+// OpenSessions returns the numbers of the token's open sessions; nobody else may use the token meanwhile.
+func OpenSessions(t *Token) (hs []pkcs11.SessionHandle) {
+	for range cap(t.pool.idle) {
+		s := <-t.pool.idle
+		if s.open {
+			hs = append(hs, s.h)
+		}
+		t.pool.idle <- s
+	}
+	return hs
 }
 
 // ECPublicKey and RSAPublicKey read what a module says of a key.

@@ -141,7 +141,7 @@ func (s *session) refuseExisting(label string) error {
 	if len(hs) > 0 {
 		return fmt.Errorf("%w: %s", hsm.ErrExists, label)
 	}
-	return nil
+	return s.loggedIn()
 }
 
 // generate makes a key pair that signs and does nothing else.
@@ -182,6 +182,9 @@ func (t *Token) DestroyKeyPair(ctx context.Context, label string) error {
 	defer t.making.Unlock()
 	found := false
 	err := t.pool.do(ctx, func(s *session) error {
+		if err := s.loggedIn(); err != nil {
+			return err
+		}
 		// The private key goes first, so that an interrupted run leaves nothing that signs.
 		for _, class := range []uint{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY, pkcs11.CKO_CERTIFICATE} {
 			hs, err := s.find(attr(pkcs11.CKA_CLASS, class), attr(pkcs11.CKA_TOKEN, true), attr(pkcs11.CKA_LABEL, label))

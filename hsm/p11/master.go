@@ -40,6 +40,9 @@ func (s *session) generations(prefix string) ([]int, error) {
 			all = append(all, n)
 		}
 	}
+	if len(all) == 0 {
+		return nil, s.loggedIn()
+	}
 	slices.Sort(all)
 	return all, nil
 }
@@ -60,7 +63,7 @@ func (s *session) findTrusted(label string) (pkcs11.ObjectHandle, error) {
 	}
 	switch len(hs) {
 	case 0:
-		return 0, fmt.Errorf("%w: %s", hsm.ErrNotFound, label)
+		return 0, s.absent(label)
 	case 1:
 		return hs[0], nil
 	}

@@ -56,11 +56,32 @@ func (s *session) findOne(class uint, label string) (pkcs11.ObjectHandle, error)
 	}
 	switch len(hs) {
 	case 0:
-		return 0, fmt.Errorf("%w: %s", hsm.ErrNotFound, label)
+		return 0, s.absent(label)
 	case 1:
 		return hs[0], nil
 	}
 	return 0, fmt.Errorf("p11: %d objects have the label %q", len(hs), label)
+}
+
+// absent is the error for an object that a search did not find. A session that lost its login sees no private
+// objects and no error either, so that is asked first: nothing may be taken for missing that is only out of sight.
+func (s *session) absent(what string) error {
+	if err := s.loggedIn(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", hsm.ErrNotFound, what)
+}
+
+// loggedIn says whether the session sees and uses private objects.
+func (s *session) loggedIn() error {
+	i, err := s.ctx.GetSessionInfo(s.h)
+	if err != nil {
+		return wrap("C_GetSessionInfo", err)
+	}
+	if i.State != pkcs11.CKS_RW_USER_FUNCTIONS {
+		return &Error{Op: "C_GetSessionInfo", RV: pkcs11.CKR_USER_NOT_LOGGED_IN}
+	}
+	return nil
 }
 
 // value reads one attribute; an attribute that the module does not know or reveal is an error.

@@ -93,6 +93,29 @@ func TestLostSessions(t *testing.T) {
 	}
 }
 
+// TestSessionsAreNotShared: numbers of sessions begin again when a module does, and one that the pool still holds
+// from before may by then be the number of another caller's session.
+func TestSessionsAreNotShared(t *testing.T) {
+	p := p11test.Prepare(t)
+	cfg := p.Config()
+	cfg.Sessions = 2
+	ctx := context.Background()
+	tok, err := p11.Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tok.Close()
+	raw := pkcs11.New(p.Module)
+	for range 3 { // sessions are used in turn: either is the first after a restart
+		if err := errors.Join(tok.Healthy(ctx), tok.Healthy(ctx), tok.Healthy(ctx), raw.Finalize(), tok.Healthy(ctx), tok.Healthy(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		if hs := p11.OpenSessions(tok); len(hs) != 2 || hs[0] == hs[1] {
+			t.Fatalf("the pool's sessions are %v", hs)
+		}
+	}
+}
+
 // TestConcurrent: HCA-6.3.4 and -6.3.5 with eight users of four sessions: every key signs as itself.
 func TestConcurrent(t *testing.T) {
 	p := p11test.Prepare(t)

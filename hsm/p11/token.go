@@ -8,8 +8,6 @@ import (
 	"sync"
 
 	"certwindow/hsm"
-
-	"github.com/miekg/pkcs11"
 )
 
 // Labels of the objects that a window's token holds.
@@ -96,14 +94,10 @@ func (t *Token) Info() hsm.Info { return t.info }
 // Healthy asks the module, through a logged-in session, whether it still works; a lost session is repaired.
 func (t *Token) Healthy(ctx context.Context) error {
 	return t.pool.do(ctx, func(s *session) error {
-		i, err := s.ctx.GetSessionInfo(s.h)
-		if err != nil {
-			return wrap("C_GetSessionInfo", err)
+		if err := s.loggedIn(); err != nil {
+			return err
 		}
-		if i.State != pkcs11.CKS_RW_USER_FUNCTIONS {
-			return &Error{Op: "C_GetSessionInfo", RV: pkcs11.CKR_USER_NOT_LOGGED_IN}
-		}
-		_, err = s.ctx.GenerateRandom(s.h, 1)
+		_, err := s.ctx.GenerateRandom(s.h, 1)
 		return wrap("C_GenerateRandom", err)
 	})
 }
