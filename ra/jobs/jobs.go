@@ -1,0 +1,35 @@
+// Package jobs names what is to be done later. It holds argument types only: a use case inserts one in the
+// transaction of its own change, and package jobs/work carries it out.
+package jobs
+
+import "certwindow/ra"
+
+// Args is what the queue stores of a job.
+type Args interface{ Kind() string }
+
+// MakeKey makes the HSM key of an application whose consent was verified (HCA-6.0, HCA-6.3).
+type MakeKey struct {
+	Application ra.ApplicationID `json:"application"`
+}
+
+// Exchange brings an application's request to the HCA forward by one step (HCA-3.3).
+type Exchange struct {
+	Application ra.ApplicationID `json:"application"`
+}
+
+// Notice sends one notice to a holder (HCA-3.4).
+type Notice struct {
+	Notice string `json:"notice"`
+}
+
+// Sweep inventories the certificates (HCA-3.6).
+type Sweep struct{}
+
+// Lapse ends applications whose time has passed.
+type Lapse struct{}
+
+func (MakeKey) Kind() string  { return "make-key" }
+func (Exchange) Kind() string { return "exchange" }
+func (Notice) Kind() string   { return "notice" }
+func (Sweep) Kind() string    { return "sweep" }
+func (Lapse) Kind() string    { return "lapse" }

@@ -1,0 +1,190 @@
+// Package work carries out the jobs of package jobs with River, on SQLite and on PostgreSQL. The workers are
+// thin: each calls a use case that can be called again after a crash.
+package work
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
+	"gorm.io/gorm"
+
+	"certwindow/migrations"
+	"certwindow/ra/jobs"
+	"certwindow/ra/store"
+)
+
+// UseCases are what the jobs call. A returned duration puts the job off without counting as a failure.
+type UseCases struct {
+	MakeKey  func(ctx context.Context, j jobs.MakeKey) error
+	Exchange func(ctx context.Context, j jobs.Exchange) (again time.Duration, err error)
+	Notice   func(ctx context.Context, j jobs.Notice) error
+	Sweep    func(ctx context.Context, j jobs.Sweep) (again time.Duration, err error)
+	Lapse    func(ctx context.Context, j jobs.Lapse) error
+}
+
+// Config of the workers.
+type Config struct {
+	Workers    int           // jobs at a time
+	SweepEvery time.Duration // HCA-3.6: regularly
+	Logger     *slog.Logger
+}
+
+// Queue inserts jobs, and works them once it is started.
+type Queue struct {
+	insert interface {
+		InsertTx(ctx context.Context, tx *sql.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
+	}
+	start func(ctx context.Context) error
+	stop  func(ctx context.Context) error
+}
+
+// NewInserter makes a Queue that can insert only, for commands beside the server.
+func NewInserter(db *store.DB) (*Queue, error) {
+	q := &Queue{}
+	return q, q.inserter(db)
+}
+
+// inserter works inside gorm's own transaction, whatever the database.
+func (q *Queue) inserter(db *store.DB) (err error) {
+	if db.Dialect == migrations.Postgres {
+		q.insert, err = river.NewClient(riverdatabasesql.New(db.SQL), &river.Config{MaxAttempts: maxAttempts})
+	} else {
+		q.insert, err = river.NewClient(riversqlite.New(db.SQL), &river.Config{MaxAttempts: maxAttempts})
+	}
+	if err != nil {
+		return fmt.Errorf("work: %w", err)
+	}
+	return nil
+}
+
+// Work gives the queue its workers. It must be called before Start.
+func (q *Queue) Work(db *store.DB, u UseCases, c Config) error {
+	if db.Dialect == migrations.Postgres {
+		client, err := river.NewClient(riverpgxv5.New(db.Pool), riverConfig(u, c))
+		return q.run(client, err)
+	}
+	client, err := river.NewClient(riversqlite.New(db.SQL), riverConfig(u, c))
+	return q.run(client, err)
+}
+
+// runner is the part of a River client that does not depend on the database.
+type runner interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+}
+
+var (
+	_ runner = (*river.Client[*sql.Tx])(nil)
+	_ runner = (*river.Client[pgx.Tx])(nil)
+)
+
+func (q *Queue) run(client runner, err error) error {
+	if err != nil {
+		return fmt.Errorf("work: %w", err)
+	}
+	q.start, q.stop = client.Start, client.Stop
+	return nil
+}
+
+// Start begins to work the jobs. Cancelling ctx does not end it: Stop does, after the jobs in hand.
+func (q *Queue) Start(ctx context.Context) error { return q.start(context.WithoutCancel(ctx)) }
+
+// Stop ends the work; jobs that are in hand may finish until ctx ends.
+func (q *Queue) Stop(ctx context.Context) error { return q.stop(ctx) }
+
+// Enqueue inserts a job in gorm's transaction.
+func (q *Queue) Enqueue(tx *gorm.DB, j jobs.Args) error {
+	conn, ok := tx.Statement.ConnPool.(*sql.Tx)
+	if !ok {
+		return fmt.Errorf("work: a job is inserted in a transaction, not in %T", tx.Statement.ConnPool)
+	}
+	_, err := q.insert.InsertTx(tx.Statement.Context, conn, j, optsOf(j))
+	return err
+}
+
+// sweepDelay gathers what changes together before a sweep looks. The certificates concerned are unusable at once.
+const sweepDelay = 30 * time.Second
+
+func optsOf(j jobs.Args) *river.InsertOpts {
+	if _, ok := j.(jobs.Sweep); ok {
+		return &river.InsertOpts{ScheduledAt: time.Now().Truncate(sweepDelay).Add(2 * sweepDelay), UniqueOpts: river.UniqueOpts{ByPeriod: sweepDelay}}
+	}
+	return nil
+}
+
+// maxAttempts is practically without end: a request to the HCA and a notice to a holder are never given up by
+// the queue, however long the other side is down.
+const maxAttempts = 10_000
+
+// retry waits a second after the first failure, doubling to five minutes, with some disorder so that many
+// failures do not come back together.
+type retry struct{}
+
+func (retry) NextRetry(job *rivertype.JobRow) time.Time {
+	wait := time.Second << min(len(job.Errors), 9)
+	wait = min(wait, 5*time.Minute)
+	return time.Now().Add(wait - time.Duration(rand.Int64N(int64(wait/4))))
+}
+
+func riverConfig(u UseCases, c Config) *river.Config {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &worker[jobs.MakeKey]{run: once(u.MakeKey)})
+	river.AddWorker(workers, &worker[jobs.Exchange]{run: u.Exchange})
+	river.AddWorker(workers, &worker[jobs.Notice]{run: once(u.Notice)})
+	river.AddWorker(workers, &worker[jobs.Sweep]{run: u.Sweep, timeout: time.Hour})
+	river.AddWorker(workers, &worker[jobs.Lapse]{run: once(u.Lapse)})
+	every := func(d time.Duration, j river.JobArgs) *river.PeriodicJob {
+		return river.NewPeriodicJob(river.PeriodicInterval(d), func() (river.JobArgs, *river.InsertOpts) { return j, nil }, nil)
+	}
+	return &river.Config{
+		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Workers}},
+		Workers:           workers,
+		FetchCooldown:     50 * time.Millisecond,
+		FetchPollInterval: 100 * time.Millisecond,
+		MaxAttempts:       maxAttempts,
+		RetryPolicy:       retry{},
+		Logger:            c.Logger,
+		PeriodicJobs:      []*river.PeriodicJob{every(c.SweepEvery, jobs.Sweep{}), every(20*time.Second, jobs.Lapse{})},
+	}
+}
+
+// worker carries out one kind of job.
+type worker[T river.JobArgs] struct {
+	river.WorkerDefaults[T]
+	run     func(ctx context.Context, args T) (again time.Duration, err error)
+	timeout time.Duration // zero: a minute
+}
+
+// Work runs the use case, and puts the job off when the use case says so.
+func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
+	again, err := w.run(ctx, job.Args)
+	if err != nil {
+		return err
+	}
+	if again > 0 {
+		return river.JobSnooze(again)
+	}
+	return nil
+}
+
+// Timeout bounds one attempt.
+func (w *worker[T]) Timeout(*river.Job[T]) time.Duration {
+	if w.timeout > 0 {
+		return w.timeout
+	}
+	return time.Minute
+}
+
+func once[T any](f func(context.Context, T) error) func(context.Context, T) (time.Duration, error) {
+	return func(ctx context.Context, args T) (time.Duration, error) { return 0, f(ctx, args) }
+}
