@@ -1,0 +1,28 @@
+// Package consent judges card-signed messages with what this window is configured to trust: the pinned
+// roots, the HCA's status services, and the marks of an IC card's certificate (HCA-5.1.1, HCA-5.2.1).
+package consent
+
+import (
+	"time"
+
+	"certwindow/policy"
+)
+
+// Expected is what the message must be, taken from the database and never from the message.
+type Expected struct {
+	Text    []byte // byte for byte (HCA-8.1.3)
+	Nonce   string
+	Holder  string
+	Name    string
+	Issued  time.Time
+	Expires time.Time
+	Clause  policy.Clause // HCA-5.1.1 of an enrolment, HCA-5.2.1 of a revocation
+}
+
+// Verified is what was found of a message that passed.
+type Verified struct {
+	Bare              bool   // a bare signature that the window wrapped
+	Proof             []byte // JSON: the signer's path and the revocation answers it was judged by
+	SignerFingerprint string // SHA-256 of the signer's certificate, hex
+	MessageSHA256     string // of the CMS, hex
+}

@@ -1,0 +1,151 @@
+// Package enrol is the use case of HCA-5.1: a holder applies for a mobile certificate by card, the key is made
+// after that, and the request is handed to package exchange.
+package enrol
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"certwindow/hsm"
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/consent"
+	"certwindow/ra/jobs"
+)
+
+// New is what a clerk chooses for a person at the counter.
+type New struct {
+	Person      ra.PersonID
+	Device      ra.DeviceID
+	Institution ra.InstitutionCode
+	Scope       []string
+	KeyDesign   ra.KeyDesign
+	Carrier     ra.Carrier
+	Algorithm   string // "P-256" or "RSA-2048"; empty means P-256
+}
+
+// Signature is what came back from the card component.
+type Signature struct {
+	CMS       []byte // DER SignedData
+	Insertion string // the component's id of the card's insertion; asserted, not proved (HCA-8.1.2)
+}
+
+// Query selects applications, newest first.
+type Query struct {
+	Kind        ra.ApplicationKind
+	State       ra.ApplicationState
+	Institution ra.InstitutionCode
+	Person      ra.PersonID
+	Device      ra.DeviceID
+	Certificate ra.CertificateID
+	Before      string // the last id of the page before
+	Limit       int
+}
+
+// Tx is one transaction on what an enrolment reads and writes.
+type Tx interface {
+	Person(id ra.PersonID) (ra.PersonFacts, error)
+	Device(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
+	Institution(code ra.InstitutionCode) (ra.InstitutionFacts, error)
+	Scopes() ([]policy.ApprovedScope, error)
+
+	InsertApplication(a ra.Application) error
+	Application(scope ra.InstitutionCode, id ra.ApplicationID) (ra.Application, error)
+	Applications(q Query) ([]ra.Application, error)
+	// UpdateApplication writes it when it is still in the state from, and fails with a conflict otherwise.
+	UpdateApplication(a ra.Application, from ra.ApplicationState) error
+	// Overdue lists open applications whose deadline passed, that have not left the window.
+	Overdue(at time.Time, limit int) ([]ra.Application, error)
+
+	IssueNonce(n ra.Nonce) error
+	// RedeemNonce uses a nonce up; it fails under HCA-8.1.4 when it was used, is too old or was issued for something else.
+	RedeemNonce(n ra.Nonce, at time.Time) error
+	// NonceUsed tells whether a nonce was redeemed before.
+	NonceUsed(value string) (bool, error)
+
+	// LockHolder keeps every other transaction from counting the person's certificates until this one ends.
+	LockHolder(id ra.PersonID) (*policy.Exemption, error)
+	// TakenSlots are the person's places of HCA-7.5 that are held now, after those of expired certificates were freed.
+	TakenSlots(id ra.PersonID, at time.Time) ([]int, error)
+
+	SaveHolderKey(a ra.Application, k hsm.WrappedKey, at time.Time) error
+	HolderKey(id ra.ApplicationID) (hsm.WrappedKey, error)
+
+	Audit(e ra.Event) error
+	Enqueue(j jobs.Args) error
+}
+
+// Store runs transactions.
+type Store interface {
+	Update(ctx context.Context, fn func(Tx) error) error
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// Consent judges a card-signed message (HCA-5.1.1).
+type Consent interface {
+	Verify(ctx context.Context, want consent.Expected, cms []byte) (consent.Verified, error)
+}
+
+// Keys makes holders' keys in the HSM.
+type Keys interface {
+	GenerateWrapped(ctx context.Context, alg hsm.Algorithm, b hsm.Binding) (hsm.WrappedKey, error)
+	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (hsm.ContextSigner, error)
+}
+
+// Standing tells how the window itself stands with the HCA (HCA-3.1, HCA-3.8).
+type Standing func(ctx context.Context) policy.WindowStanding
+
+// Config holds what an operator may tighten.
+type Config struct {
+	Window      ra.InstitutionCode
+	MessageLife time.Duration // at most policy.MaxMessageLife (HCA-8.1.4)
+	KeyLife     time.Duration // how long after consent the key may be made
+}
+
+// Service is the use case.
+type Service struct {
+	store    Store
+	consent  Consent
+	keys     Keys
+	standing Standing
+	cfg      Config
+	now      func() time.Time
+	rand     io.Reader
+}
+
+// NewService wires the use case.
+func NewService(store Store, c Consent, keys Keys, standing Standing, cfg Config, now func() time.Time, rand io.Reader) *Service {
+	return &Service{store: store, consent: c, keys: keys, standing: standing, cfg: cfg, now: now, rand: rand}
+}
+
+// Application is one application that the actor may see.
+func (s *Service) Application(ctx context.Context, actor ra.Actor, id ra.ApplicationID) (a ra.Application, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		a, err = tx.Application(actor.Institution, id)
+		return err
+	})
+	return a, err
+}
+
+// Applications is a page of applications, newest first.
+func (s *Service) Applications(ctx context.Context, actor ra.Actor, q Query) (out []ra.Application, err error) {
+	if actor.Institution != "" {
+		q.Institution = actor.Institution
+	}
+	if q.Limit < 1 || q.Limit > 200 {
+		q.Limit = 50
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		out, err = tx.Applications(q)
+		return err
+	})
+	return out, err
+}
+
+// act runs one change with its audit row.
+func (s *Service) act(ctx context.Context, e ra.Event, fn func(Tx, *ra.Event) error) error {
+	return ra.Act[Tx](ctx, s.store, s.now(), e, fn)
+}
+
+func object(id ra.ApplicationID) string { return "application/" + string(id) }

@@ -1,0 +1,286 @@
+// Package revoke is the use case of HCA-5.2: the holder revokes a certificate by card, or the window does on
+// one of the named grounds. From the moment of the decision the certificate is not usable; the request to the
+// HCA follows through package exchange.
+package revoke
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/cardmsg"
+	"certwindow/ra/consent"
+	"certwindow/ra/enrol"
+	"certwindow/ra/jobs"
+)
+
+// Query selects certificates, newest first.
+type Query struct {
+	State       ra.CertificateState
+	Institution ra.InstitutionCode
+	Person      ra.PersonID
+	Device      ra.DeviceID
+	Serial      string // lower hex, whole
+	Before      string
+	Limit       int
+}
+
+// Tx is one transaction on what a revocation reads and writes.
+type Tx interface {
+	Person(id ra.PersonID) (ra.PersonFacts, error)
+
+	Certificate(scope ra.InstitutionCode, id ra.CertificateID) (ra.Certificate, error)
+	Certificates(q Query) ([]ra.Certificate, error)
+	// UpdateCertificate writes it when it is still in the state from, and fails with a conflict otherwise.
+	UpdateCertificate(c ra.Certificate, from ra.CertificateState) error
+
+	InsertApplication(a ra.Application) error
+	Application(scope ra.InstitutionCode, id ra.ApplicationID) (ra.Application, error)
+	UpdateApplication(a ra.Application, from ra.ApplicationState) error
+	IssueNonce(n ra.Nonce) error
+	RedeemNonce(n ra.Nonce, at time.Time) error
+	NonceUsed(value string) (bool, error)
+
+	Audit(e ra.Event) error
+	Enqueue(j jobs.Args) error
+}
+
+// Store runs transactions.
+type Store interface {
+	Update(ctx context.Context, fn func(Tx) error) error
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// Config holds what an operator may tighten.
+type Config struct {
+	Window      ra.InstitutionCode
+	MessageLife time.Duration // at most policy.MaxMessageLife (HCA-8.1.4)
+}
+
+// Service is the use case.
+type Service struct {
+	store   Store
+	consent enrol.Consent
+	cfg     Config
+	now     func() time.Time
+	rand    io.Reader
+}
+
+// NewService wires the use case.
+func NewService(store Store, c enrol.Consent, cfg Config, now func() time.Time, rand io.Reader) *Service {
+	return &Service{store: store, consent: c, cfg: cfg, now: now, rand: rand}
+}
+
+// Certificate is one certificate that the actor may see.
+func (s *Service) Certificate(ctx context.Context, actor ra.Actor, id ra.CertificateID) (c ra.Certificate, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		c, err = tx.Certificate(actor.Institution, id)
+		return err
+	})
+	return c, err
+}
+
+// Certificates is a page of certificates, newest first.
+func (s *Service) Certificates(ctx context.Context, actor ra.Actor, q Query) (out []ra.Certificate, err error) {
+	if actor.Institution != "" {
+		q.Institution = actor.Institution
+	}
+	if q.Limit < 1 || q.Limit > 200 {
+		q.Limit = 50
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		out, err = tx.Certificates(q)
+		return err
+	})
+	return out, err
+}
+
+// Begin makes a revocation's application and the text that the holder's card is to sign (HCA-5.2.1).
+func (s *Service) Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason) (ra.Application, error) {
+	now := s.now().Truncate(time.Second) // the text shows whole seconds
+	a, err := s.blank(now, actor)
+	if err != nil {
+		return a, err
+	}
+	a.Reason, a.Deadline = reason, now.Add(s.cfg.MessageLife)
+	if a.Nonce, err = ra.NewNonceValue(s.rand); err != nil {
+		return a, err
+	}
+	e := ra.Event{Actor: actor, Act: "revoke.begin", Object: "application/" + string(a.ID),
+		Details: map[string]string{"certificate": string(id), "reason": string(reason)}}
+	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
+		if _, ok := reason.Code(); !ok {
+			return ra.Errorf(ra.KindMalformed, "reason", nil, "This is not a reason for a revocation. Nothing was begun.")
+		}
+		c, err := tx.Certificate(actor.Institution, id)
+		if err != nil {
+			return err
+		}
+		if _, err := ra.NextCertificate(c.State, ra.CertRevoke, c.NotAfter, now); err != nil {
+			return err
+		}
+		p, err := tx.Person(c.PersonID)
+		if err != nil {
+			return err
+		}
+		about(&a, c)
+		e.Institution = a.Institution
+		if a.Text, err = s.text(a, c, p); err != nil {
+			return err
+		}
+		if err := tx.IssueNonce(nonceOf(a, actor)); err != nil {
+			return err
+		}
+		return tx.InsertApplication(a)
+	})
+	return a, err
+}
+
+// blank is a revocation's application before it is known what of.
+func (s *Service) blank(now time.Time, actor ra.Actor) (ra.Application, error) {
+	id, err := ra.NewID(s.now(), s.rand)
+	if err != nil {
+		return ra.Application{}, err
+	}
+	return ra.Application{ID: ra.ApplicationID(id), Kind: ra.Revocation, State: ra.AppAwaitingSignature, Challenge: []byte{}, Text: []byte{},
+		Deadline: now, CreatedBy: actor.ID, CreatedAt: now, UpdatedAt: now}, nil
+}
+
+// about makes the application one about this certificate.
+func about(a *ra.Application, c ra.Certificate) {
+	id := c.ID
+	a.CertificateID, a.PersonID, a.DeviceID, a.Generation = &id, c.PersonID, c.DeviceID, c.Generation
+	a.Institution, a.Scope, a.KeyDesign = c.Institution, c.Scope, c.KeyDesign
+}
+
+func (s *Service) text(a ra.Application, c ra.Certificate, p ra.PersonFacts) ([]byte, error) {
+	t, err := cardmsg.Revocation{
+		Application: a.ID, Nonce: a.Nonce, Issued: a.CreatedAt, Expires: a.Deadline, Window: s.cfg.Window, Institution: a.Institution,
+		Holder: p.Holder, Certificate: c.Serial, IssuerKey: c.IssuerKey, Reason: a.Reason,
+	}.Text()
+	if err != nil {
+		return nil, ra.Errorf(ra.KindMalformed, "text", err, "The text for the card cannot be written from what is registered. Nothing was begun.")
+	}
+	return t, nil
+}
+
+func nonceOf(a ra.Application, actor ra.Actor) ra.Nonce {
+	return ra.Nonce{Value: a.Nonce, Purpose: ra.NonceRevoke, Person: a.PersonID, Device: a.DeviceID, Session: actor.Session, ExpiresAt: a.Deadline}
+}
+
+// Sign takes the card's signature over a revocation's text (HCA-5.2.1). The certificate is unusable from here
+// on, and the request to the HCA is committed with it.
+func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID, sig enrol.Signature) (ra.Application, error) {
+	a, person, err := s.awaiting(ctx, actor, id)
+	e := ra.Event{Actor: actor, Act: "revoke.consent", Object: "application/" + string(id), Institution: a.Institution}
+	var v consent.Verified
+	if err == nil {
+		v, err = s.consent.Verify(ctx, consent.Expected{Text: a.Text, Nonce: a.Nonce, Holder: person.Holder, Name: person.Name,
+			Issued: a.CreatedAt, Expires: a.Deadline, Clause: "HCA-5.2.1"}, sig.CMS)
+	}
+	if err != nil {
+		return a, s.act(ctx, e, func(Tx, *ra.Event) error { return err })
+	}
+	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
+		if a, err = tx.Application(actor.Institution, id); err != nil {
+			return err
+		}
+		from := a.State
+		if a.State, err = ra.NextApplication(a.Kind, from, ra.AppConsented, a.Deadline, s.now()); err != nil {
+			return err
+		}
+		if err := tx.RedeemNonce(nonceOf(a, actor), s.now()); err != nil {
+			return err
+		}
+		if err := s.stop(tx, *a.CertificateID, a.Reason, ""); err != nil {
+			return err
+		}
+		a.Consent, a.ConsentBare, a.Proof, a.Insertion, a.UpdatedAt = sig.CMS, v.Bare, v.Proof, sig.Insertion, s.now()
+		e.Details = map[string]string{"signer": v.SignerFingerprint, "message": v.MessageSHA256, "certificate": string(*a.CertificateID)}
+		if err := tx.UpdateApplication(a, from); err != nil {
+			return err
+		}
+		return tx.Enqueue(jobs.Exchange{Application: a.ID})
+	})
+	return a, err
+}
+
+func (s *Service) awaiting(ctx context.Context, actor ra.Actor, id ra.ApplicationID) (a ra.Application, p ra.PersonFacts, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		if a, err = tx.Application(actor.Institution, id); err != nil {
+			return err
+		}
+		if a.Kind != ra.Revocation {
+			return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such revocation.")
+		}
+		used, err := tx.NonceUsed(a.Nonce)
+		if err != nil {
+			return err
+		}
+		if used {
+			return ra.Refuse("HCA-8.1.4", "nonce-used", "This message was used already. Nothing was changed.", nil)
+		}
+		if _, err := ra.NextApplication(a.Kind, a.State, ra.AppConsented, a.Deadline, s.now()); err != nil {
+			return err
+		}
+		p, err = tx.Person(a.PersonID)
+		return err
+	})
+	return a, p, err
+}
+
+// stop makes a certificate unusable because its revocation was decided (HCA-7.2).
+func (s *Service) stop(tx Tx, id ra.CertificateID, reason ra.RevocationReason, note string) error {
+	c, err := tx.Certificate("", id)
+	if err != nil {
+		return err
+	}
+	from := c.State
+	if c.State, err = ra.NextCertificate(from, ra.CertRevoke, c.NotAfter, s.now()); err != nil {
+		return err
+	}
+	c.Reason, c.StateNote, c.UpdatedAt = reason, note, s.now()
+	return tx.UpdateCertificate(c, from)
+}
+
+// Proved is a revocation that the sweep starts by itself, because a ground of HCA-5.2.2 is proved by the
+// register. It needs no approval. A certificate that is not valid any more is left alone: false is returned.
+func (s *Service) Proved(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string) (started bool, err error) {
+	a, err := s.blank(s.now(), actor)
+	if err != nil {
+		return false, err
+	}
+	g, known := policy.GroundOf(ground)
+	e := ra.Event{Actor: actor, Act: "revoke.window", Object: "application/" + string(a.ID),
+		Clause: "HCA-5.2.2", Details: map[string]string{"certificate": string(id), "ground": ground}}
+	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
+		if err := ra.Refused(policy.RevokeWithoutConsent(ground, "sweep", 0, note, known)); err != nil {
+			return err
+		}
+		c, err := tx.Certificate("", id)
+		if err != nil {
+			return err
+		}
+		e.Institution = c.Institution
+		about(&a, c)
+		a.State, a.Ground, a.Note, a.Reason = ra.AppRequested, ground, note, ra.RevocationReason(g.Reason)
+		if err := s.stop(tx, id, a.Reason, ground); err != nil {
+			return err
+		}
+		if err := tx.InsertApplication(a); err != nil {
+			return err
+		}
+		return tx.Enqueue(jobs.Exchange{Application: a.ID})
+	})
+	if err != nil && ra.KindOf(err) == ra.KindConflict {
+		return false, nil // somebody else was faster, or it expired meanwhile
+	}
+	return err == nil, err
+}
+
+// act runs one change with its audit row.
+func (s *Service) act(ctx context.Context, e ra.Event, fn func(Tx, *ra.Event) error) error {
+	return ra.Act[Tx](ctx, s.store, s.now(), e, fn)
+}
