@@ -17,18 +17,20 @@ import (
 	"strings"
 )
 
-// Names of the files in a simulator's directory.
+// Names of the files in a simulator's directory that others read: PEM certificates that a window is configured with,
+// and the bearer token of the control endpoint.
+const (
+	RootFile         = "root.pem"     // anchor of certificate paths
+	CAFile           = "ca.pem"       // the issuing CA
+	CMCFile          = "cmc.pem"      // the signer of CMC answers
+	TLSRootFile      = "tls-root.pem" // root of the TLS certificate
+	ControlTokenFile = "control.token"
+)
+
 const (
 	fileSettings = "settings.json"
 	fileJournal  = "journal.jsonl"
-	fileToken    = "control.token"
 	fileServing  = "serving.lock"
-
-	// RootFile and the others are PEM certificates that a window is configured with.
-	RootFile    = "root.pem"     // anchor of certificate paths
-	CAFile      = "ca.pem"       // the issuing CA
-	CMCFile     = "cmc.pem"      // the signer of CMC answers
-	TLSRootFile = "tls-root.pem" // root of the TLS certificate
 )
 
 func newRSA(bits int) (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) }
@@ -92,11 +94,11 @@ func saveToken(dir string) error {
 	if _, err := rand.Read(b); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, fileToken), []byte(hex.EncodeToString(b)+"\n"))
+	return writeFile(filepath.Join(dir, ControlTokenFile), []byte(hex.EncodeToString(b)+"\n"))
 }
 
 func loadToken(dir string) (string, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, fileToken))
+	raw, err := os.ReadFile(filepath.Join(dir, ControlTokenFile))
 	if err != nil {
 		return "", fmt.Errorf("hcasim: %w", err)
 	}

@@ -136,12 +136,9 @@ func Init(o Options) error {
 func Open(o Options) (*Simulator, error) {
 	o.defaults()
 	s := &Simulator{dir: o.Dir, now: o.Now, rand: o.Rand, done: make(chan struct{})}
-	raw, err := os.ReadFile(filepath.Join(o.Dir, fileSettings))
-	if err != nil {
-		return nil, fmt.Errorf("hcasim: %s was not made by init: %w", o.Dir, err)
-	}
-	if err := json.Unmarshal(raw, &s.settings); err != nil {
-		return nil, fmt.Errorf("hcasim: %s: %w", fileSettings, err)
+	var err error
+	if s.settings, err = readSettings(o.Dir); err != nil {
+		return nil, err
 	}
 	for _, a := range []struct {
 		into *authority
@@ -156,6 +153,18 @@ func Open(o Options) (*Simulator, error) {
 	}
 	if s.journal, err = openJournal(filepath.Join(o.Dir, fileJournal), !o.NoSync); err != nil {
 		return nil, err
+	}
+	return s, nil
+}
+
+func readSettings(dir string) (settings, error) {
+	var s settings
+	raw, err := os.ReadFile(filepath.Join(dir, fileSettings))
+	if err != nil {
+		return s, fmt.Errorf("hcasim: %s was not made by init: %w", dir, err)
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return s, fmt.Errorf("hcasim: %s: %w", fileSettings, err)
 	}
 	return s, nil
 }

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"path/filepath"
 	"time"
 )
 
@@ -62,7 +63,7 @@ func makePKI(o *Options, s *settings) error {
 
 // makeServices makes the responders and records them as certificates of the CA.
 func makeServices(o *Options, s *settings, ca authority, from time.Time) error {
-	j, err := openJournal(o.Dir+"/"+fileJournal, true)
+	j, err := openJournal(filepath.Join(o.Dir, fileJournal), true)
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,9 @@ type Server struct {
 // Start makes the simulator in o.Dir if there is none, opens it and serves it. Without o.BaseURL a new simulator gets
 // the address of the HTTP listener. One directory is served by one process at a time.
 func Start(o Options, at Listen) (*Server, error) {
-	saved := savedBaseURL(o.Dir)
-	if saved != "" {
+	var saved string
+	if made, err := readSettings(o.Dir); err == nil {
+		saved = made.BaseURL
 		o.BaseURL = saved
 	}
 	if at.HTTP == "" {
@@ -70,15 +71,6 @@ func Start(o Options, at Listen) (*Server, error) {
 		secure.Close()
 	}
 	return s, err
-}
-
-func savedBaseURL(dir string) string {
-	s, err := Open(Options{Dir: dir})
-	if err != nil {
-		return ""
-	}
-	defer s.Close()
-	return s.settings.BaseURL
 }
 
 func serve(o Options, logger *log.Logger, plain, secure net.Listener) (*Server, error) {
