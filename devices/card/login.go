@@ -143,6 +143,15 @@ func (s *Server) loginFailure(mod Module, t *target, cause error) error {
 	return f
 }
 
+// pinFault says whether a last_error is about the PIN, so that the card has spoken and is there.
+func pinFault(lastError int64) bool {
+	switch lastError {
+	case rvPINIncorrect, rvPINInvalid, rvPINLenRange, rvPINExpired, rvPINLocked, lastErrorOneTryLeft, lastErrorTwoTryLeft:
+		return true
+	}
+	return false
+}
+
 // attributes are the signed attributes that the request asks for beyond those of every message.
 func attributes(req *signRequest, cardNumber string) ([]Attribute, error) {
 	var list []Attribute

@@ -101,9 +101,29 @@ func (s *Server) sign(ctx context.Context, req *signRequest, who caller) (*signA
 	}
 	answer, err := s.perform(ctx, t, req, pin)
 	if err != nil {
+		s.awaitRemoval(ctx, t, err)
 		return nil, t.blameRemoval(err)
 	}
 	return answer, nil
+}
+
+// removalPolls is how many looks at the readers it may take until they tell of a removal: the operation
+// that needs the card notices before those who only watch it.
+const removalPolls = 5
+
+// awaitRemoval gives the readers time to tell that the card has gone, where that may be what went wrong.
+func (s *Server) awaitRemoval(ctx context.Context, t *target, err error) {
+	f := asFailure(err, CodeTimeout)
+	if f.lastError == 0 || f.code == CodeLogin && pinFault(f.lastError) {
+		return
+	}
+	timer := time.NewTimer(removalPolls * s.cfg.PollInterval)
+	defer timer.Stop()
+	select {
+	case <-t.stay.ended:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // blameRemoval turns whatever went wrong into "no card" when the card is gone: libraries report a removal

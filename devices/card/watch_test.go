@@ -140,6 +140,18 @@ func TestRemovalEndsOperation(t *testing.T) {
 			t.Errorf("%08x", a.RetCode)
 		}
 	})
+	t.Run("while it signs, and the reader tells late", func(t *testing.T) {
+		r := newRig(t, func(c *Config, m *softModule) {
+			c.PollInterval = 50 * time.Millisecond
+			m.onSign = func() error {
+				time.AfterFunc(60*time.Millisecond, m.pull)
+				return &ModuleError{"C_Sign", rvFunctionFailed}
+			}
+		})
+		if a := r.ask(t, "POST", "/sign", form()); a.RetCode != CodeNoCard {
+			t.Errorf("%08x", a.RetCode)
+		}
+	})
 	t.Run("right after it signed", func(t *testing.T) {
 		r := newRig(t, func(_ *Config, m *softModule) { m.onSign = func() error { m.pull(); return nil } })
 		if a := r.ask(t, "POST", "/sign", form()); a.RetCode != CodeNoCard || a.Signature != nil {
