@@ -345,6 +345,20 @@ func TestSwappedRows(t *testing.T) {
 	}
 }
 
+// TestBindingFieldsCannotMove: HCA-6.3.5. Identifiers that hold what separates two fields give another MAC.
+func TestBindingFieldsCannotMove(t *testing.T) {
+	tok := p11test.Token(t)
+	ctx := context.Background()
+	zeros := string(make([]byte, 8))
+	k, err := tok.GenerateWrapped(ctx, hsm.P256, hsm.Binding{Person: "x", Device: "y" + zeros + "w", Application: "v"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tok.SignerFor(ctx, k, hsm.Binding{Person: "x" + zeros + "y", Device: "w", Application: "v"}); !errors.Is(err, hsm.ErrBinding) {
+		t.Errorf("a field's end moved: %v", err)
+	}
+}
+
 // TestMACDomains: what MAC gives for chosen data is never a derived secret or a binding.
 func TestMACDomains(t *testing.T) {
 	tok := p11test.Token(t)

@@ -28,6 +28,16 @@ func addRollover(t testing.TB, p p11test.Place, generation int) {
 	}
 }
 
+// addMaster makes the master key of another generation.
+func addMaster(t testing.TB, p p11test.Place, generation int) {
+	t.Helper()
+	_, err := p11.CreateMaster(context.Background(), p.Admin(),
+		p11.MasterSpec{Generation: generation, Components: p11test.Components(generation), Master: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func signOnce(t testing.TB, s crypto.Signer) {
 	t.Helper()
 	d := p11test.Digest(t)
@@ -120,10 +130,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	p := p11test.Prepare(t)
 	addRollover(t, p, 1)
-	if _, err := p11.CreateMaster(context.Background(), p.Admin(),
-		p11.MasterSpec{Generation: 2, Components: p11test.Components(2), Master: true}); err != nil {
-		t.Fatal(err)
-	}
+	addMaster(t, p, 2)
 	tok := p11test.Open(t, p)
 	ctx := context.Background()
 	fixed, err := tok.GenerateKeyPair(ctx, "fixed", hsm.P256)
