@@ -3,7 +3,6 @@ package attest
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"slices"
@@ -212,113 +211,13 @@ func TestAndroidDates(t *testing.T) {
 	mustRefuse(t, err, CodeDates)
 }
 
-// HCA-6.1: what the secure environment says of the key decides, and what it does not say refuses.
-func TestAndroidKeyFacts(t *testing.T) {
-	set := func(bytes ...byte) asn1.RawValue {
-		return asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSet, IsCompound: true, Bytes: bytes}
-	}
-	sign := tagged(t, 1, set(2, 1, 2))
-	for _, c := range []struct {
-		name               string
-		software, hardware []asn1.RawValue
-		code               string
-	}{
-		{"imported", nil, []asn1.RawValue{sign, tagged(t, 702, 2)}, CodeOrigin},
-		{"securely imported", nil, []asn1.RawValue{sign, tagged(t, 702, 4)}, CodeOrigin},
-		{"origin by software's word", []asn1.RawValue{tagged(t, 702, 0)}, []asn1.RawValue{sign}, CodeOrigin},
-		{"no purpose", nil, []asn1.RawValue{tagged(t, 702, 0)}, CodePurpose},
-		{"decrypts too", nil, []asn1.RawValue{tagged(t, 1, set(2, 1, 2, 2, 1, 1)), tagged(t, 702, 0)}, CodePurpose},
-		{"attests other keys", nil, []asn1.RawValue{tagged(t, 1, set(2, 1, 7)), tagged(t, 702, 0)}, CodePurpose},
-		{"all applications", nil, signingKey(t, tagged(t, 600, asn1.NullRawValue)), CodeAllApps},
-		{"all applications by software", []asn1.RawValue{tagged(t, 600, asn1.NullRawValue)}, signingKey(t), CodeAllApps},
-		{"unknown tag", nil, signingKey(t, tagged(t, 602, asn1.NullRawValue)), CodeMalformed},
-		{"tag twice", nil, signingKey(t, tagged(t, 702, 0)), CodeMalformed},
-		{"origin of another type", nil, []asn1.RawValue{sign, tagged(t, 702, asn1.Enumerated(0))}, CodeMalformed},
-		{"unknown origin", nil, []asn1.RawValue{sign, tagged(t, 702, 5)}, CodeMalformed},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			chain := fromFactory(t, describe(t, "fresh", c.software, c.hardware), nil)
-			_, err := VerifyAndroid(chain.certs(), chain.want(t, "fresh"))
-			mustRefuse(t, err, c.code)
-		})
-	}
-}
-
-// A user's authentication that software alone promises, or that one list waives, does not count. HCA-8.2.8
-func TestAndroidUserAuth(t *testing.T) {
-	password := tagged(t, 504, 1)
-	for _, c := range []struct {
-		name               string
-		software, hardware []asn1.RawValue
-		proved             bool
-	}{
-		{"by the secure environment", nil, signingKey(t, password), true},
-		{"by software", []asn1.RawValue{password}, signingKey(t), false},
-		{"of no kind", nil, signingKey(t, tagged(t, 504, 0)), false},
-		{"waived", []asn1.RawValue{tagged(t, 503, asn1.NullRawValue)}, signingKey(t, password), false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			chain := fromFactory(t, describe(t, "fresh", c.software, c.hardware), nil)
-			want := chain.want(t, "fresh")
-			want.RequireUserAuth = true
-			_, err := VerifyAndroid(chain.certs(), want)
-			if c.proved {
-				if err != nil {
-					t.Error(err)
-				}
-				return
-			}
-			mustRefuse(t, err, CodeUserAuth)
-		})
-	}
-}
-
-// HCA-6.1: exactly the approved app, signed by its own certificate.
-func TestAndroidApp(t *testing.T) {
-	type info struct {
-		Name    []byte
-		Version int
-	}
-	app := func(names ...string) []asn1.RawValue {
-		id := struct {
-			Packages []info   `asn1:"set"`
-			Digests  [][]byte `asn1:"set"`
-		}{Digests: [][]byte{[]byte("digest")}}
-		for _, name := range names {
-			id.Packages = append(id.Packages, info{[]byte(name), 7})
-		}
-		der, err := asn1.Marshal(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []asn1.RawValue{tagged(t, 709, der)}
-	}
-	for _, c := range []struct {
-		name     string
-		software []asn1.RawValue
-		digest   string
-		ok       bool
-	}{
-		{"the one", app("tw.app"), "digest", true},
-		{"another signer", app("tw.app"), "digesu", false},
-		{"another app", app("tw.apq"), "digest", false},
-		{"two that share a user id", app("tw.app", "tw.other"), "digest", false},
-		{"none named", nil, "digest", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			chain := fromFactory(t, describe(t, "fresh", c.software, signingKey(t)), nil)
-			want := chain.want(t, "fresh")
-			want.App = &AndroidApp{"tw.app", []byte(c.digest)}
-			_, err := VerifyAndroid(chain.certs(), want)
-			if c.ok {
-				if err != nil {
-					t.Error(err)
-				}
-				return
-			}
-			mustRefuse(t, err, CodeApp)
-		})
-	}
+// A certificate under another name than its issuer's is none of that issuer's, even where the key fits.
+func TestAndroidNames(t *testing.T) {
+	chain := fromFactory(t, describe(t, "fresh", nil, signingKey(t)), nil)
+	renamed := made{&x509.Certificate{Subject: pkix.Name{CommonName: "another"}}, chain.batch.key}
+	chain.leaf = certify(t, renamed, pkix.Name{CommonName: "Android Keystore Key"}, attestation(describe(t, "fresh", nil, signingKey(t))))
+	_, err := VerifyAndroid(chain.certs(), chain.want(t, "fresh"))
+	mustRefuse(t, err, CodeChain)
 }
 
 // PEM that holds anything but readable certificates is refused, not skipped.

@@ -67,3 +67,21 @@ func TestKeyDescriptionJSON(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkVerifyAndroid(b *testing.B) {
+	for _, d := range devices(b) {
+		if d.name != "akita/sdk34/TEE_EC_NONE" {
+			continue
+		}
+		want := want(b, d)
+		for b.Loop() {
+			chain, err := ParseChain(d.pem)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := VerifyAndroid(chain, want); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -24,6 +24,7 @@ type app struct {
 	flags              byte
 	tail               []byte // after the COSE key
 	credentialID       []byte // nil: the key's id
+	cosePoint          []byte // nil: the key's point
 	clientData         [32]byte
 }
 
@@ -61,6 +62,9 @@ func (a *app) object(t testing.TB) []byte {
 	if a.credentialID == nil {
 		id := sha256.Sum256(p)
 		a.credentialID = id[:]
+	}
+	if a.cosePoint != nil {
+		p = a.cosePoint
 	}
 	cose := marshal(t, map[int]any{1: 2, 3: -7, -1: 1, -2: p[1:33], -3: p[33:]})
 	auth := slices.Concat(a.head(), []byte(a.aaguid), binary.BigEndian.AppendUint16(nil, uint16(len(a.credentialID))),
@@ -122,6 +126,8 @@ func TestAppleMadeRefused(t *testing.T) {
 		{"another app", CodeApp, func(a *app) { a.appID = "TEAM.tw.apq" }},
 		{"development", CodeEnvironment, func(a *app) { a.aaguid = "appattestdevelop" }},
 		{"another credential id", CodeKey, func(a *app) { a.credentialID = make([]byte, 32) }},
+		{"another point", CodeKey, func(a *app) { a.cosePoint = point(t, a.root.key) }},
+		{"an invented key id", CodeKey, func(a *app) { a.credentialID = make([]byte, 32) }},
 		{"another challenge", CodeChallenge, func(a *app) { a.clientData[0]++ }},
 		{"no attested data", CodeMalformed, func(a *app) { a.flags = 0 }},
 		{"bytes after the key", CodeMalformed, func(a *app) { a.tail = []byte{0} }},
@@ -131,7 +137,11 @@ func TestAppleMadeRefused(t *testing.T) {
 			a := newApp(t)
 			c.change(a)
 			object := a.object(t)
-			_, err := VerifyApple(object, a.want(t))
+			want := a.want(t)
+			if c.name == "an invented key id" {
+				want.KeyID = a.credentialID // the app names what it sent, but it is not the certified key's
+			}
+			_, err := VerifyApple(object, want)
 			if c.code == "" {
 				if err != nil {
 					t.Error(err)

@@ -89,3 +89,13 @@ func TestApplePhone(t *testing.T) {
 		t.Errorf("assertion: counter %d, %v", counter, err)
 	}
 }
+
+func BenchmarkVerifyApple(b *testing.B) {
+	phone, _ := phones(b)
+	object, want := unbase64(b, phone.RawAtt), appleWant(b, phone)
+	for b.Loop() {
+		if _, err := VerifyApple(object, want); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

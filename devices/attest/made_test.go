@@ -72,6 +72,12 @@ func signingKey(t testing.TB, more ...asn1.RawValue) []asn1.RawValue {
 // describe encodes a KeyDescription of a TEE.
 func describe(t testing.TB, challenge string, software, hardware []asn1.RawValue) []byte {
 	t.Helper()
+	return describeAt(t, 1, 1, challenge, software, hardware)
+}
+
+// describeAt encodes a KeyDescription with these levels of attestation and of key store.
+func describeAt(t testing.TB, level, keyMint asn1.Enumerated, challenge string, software, hardware []asn1.RawValue) []byte {
+	t.Helper()
 	der, err := asn1.Marshal(struct {
 		Version            int
 		Level              asn1.Enumerated
@@ -79,7 +85,7 @@ func describe(t testing.TB, challenge string, software, hardware []asn1.RawValue
 		KeyMintLevel       asn1.Enumerated
 		Challenge, ID      []byte
 		Software, Hardware []asn1.RawValue
-	}{300, 1, 300, 1, []byte(challenge), nil, software, hardware})
+	}{300, level, 300, keyMint, []byte(challenge), nil, software, hardware})
 	if err != nil {
 		t.Fatal(err)
 	}
