@@ -1,0 +1,248 @@
+// Package config reads the window's one configuration file: strict YAML, secrets by file, every limit a setting
+// that may be tightened and never loosened past the rule book (HCA-9).
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"certwindow/hsm"
+	"certwindow/policy"
+)
+
+// Modes of operation.
+const (
+	Development = "development" // may use SoftHSM and the simulator, and says so on every page
+	Production  = "production"
+)
+
+// Config is the whole file. Paths in it are relative to the file's own folder.
+type Config struct {
+	Mode      string  `yaml:"mode"`
+	Listen    string  `yaml:"listen"`     // address and port of HTTPS; port 0 takes a free one
+	ReadyFile string  `yaml:"ready_file"` // optional: the address is written there once it listens
+	PublicURL string  `yaml:"public_url"` // as browsers and phones see it, https://…
+	TLS       KeyPair `yaml:"tls"`
+	Database  string  `yaml:"database"` // "sqlite:PATH" or "file:PATH" of a file that holds a postgres:// address
+	Log       string  `yaml:"log"`      // level: debug, info, warn, error; default info
+	Window    Window  `yaml:"window"`
+	HSM       HSM     `yaml:"hsm"`
+	HCA       HCA     `yaml:"hca"`
+	Card      Card    `yaml:"card"`
+	SMTP      SMTP    `yaml:"smtp"`
+	Limits    Limits  `yaml:"limits"`
+	Sweep     Sweep   `yaml:"sweep"`
+
+	dir string
+}
+
+// KeyPair names PEM files.
+type KeyPair struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// Window is the institution that runs this system (HCA-2.4).
+type Window struct {
+	Institution string `yaml:"institution"` // its code
+	Name        string `yaml:"name"`
+	Suspended   bool   `yaml:"suspended"` // HCA suspended the window (HCA-3.8): nobody is enrolled
+}
+
+// HSM is the module that holds the window's keys and wraps the holders'.
+type HSM struct {
+	Module   string `yaml:"module"`
+	Token    string `yaml:"token"`
+	PINFile  string `yaml:"pin_file"`
+	Sessions int    `yaml:"sessions"` // default 4
+}
+
+// HCA is the authority upstream, and the window's dedicated certificate (HCA-3.1).
+type HCA struct {
+	Adapter         string   `yaml:"adapter"` // "cmc"
+	URL             string   `yaml:"url"`
+	TLSRoots        string   `yaml:"tls_roots"`
+	Anchors         string   `yaml:"anchors"`       // PEM: pinned roots
+	Intermediates   string   `yaml:"intermediates"` // PEM: issuing CAs
+	Dedicated       string   `yaml:"dedicated"`     // PEM: the dedicated certificate; its key is in the HSM under "certwindow-dedicated"
+	Acknowledgement string   `yaml:"acknowledgement"`
+	MaxValidity     Duration `yaml:"max_validity"` // of a mobile certificate; default 3 years
+}
+
+// Card says how an IC card's certificate is told from a mobile one, and where the card component listens.
+type Card struct {
+	Component    string      `yaml:"component"`     // origin, e.g. http://localhost:61161
+	PINOnPage    bool        `yaml:"pin_on_page"`   // the page asks for the PIN instead of the component
+	Policies     []string    `yaml:"policies"`      // dotted; every one is asserted
+	IssuerKeyIDs []string    `yaml:"issuer_keys"`   // hex; the issuer is one of them
+	Attributes   []Attribute `yaml:"attributes"`    // of subjectDirectoryAttributes or the subject
+	HolderOID    string      `yaml:"holder_oid"`    // default 2.5.4.5
+	Skew         Duration    `yaml:"skew"`          // how far a counter's clock may be off; default 30 s
+	OCSPMaxAge   Duration    `yaml:"ocsp_max_age"`  // default: the response's own nextUpdate
+	PrivateHosts bool        `yaml:"private_hosts"` // status services on private addresses may be asked (development)
+}
+
+// Attribute is one mark: an attribute that must be there, with this value when one is given.
+type Attribute struct {
+	OID   string `yaml:"oid"`
+	Value string `yaml:"value"`
+}
+
+// SMTP is how mail leaves.
+type SMTP struct {
+	Host         string `yaml:"host"`
+	Port         int    `yaml:"port"`
+	From         string `yaml:"from"`
+	TLS          bool   `yaml:"tls"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"`
+}
+
+// Limits may be tightened (HCA-9).
+type Limits struct {
+	Idle        Duration `yaml:"idle"`         // at most 10 m (HCA-8.1.1)
+	MessageLife Duration `yaml:"message_life"` // at most 5 m (HCA-8.1.4)
+	KeyLife     Duration `yaml:"key_life"`     // default 24 h
+}
+
+// Sweep is the inventory of HCA-3.6.
+type Sweep struct {
+	Every       Duration `yaml:"every"`        // default 1 h, at most 24 h
+	CapPercent  int      `yaml:"cap_percent"`  // default 10
+	CapAbsolute int      `yaml:"cap_absolute"` // default 100
+}
+
+// Duration is written as Go writes them: 10m, 1h30m.
+type Duration time.Duration
+
+// UnmarshalYAML reads a duration.
+func (d *Duration) UnmarshalYAML(b []byte) error {
+	v, err := time.ParseDuration(strings.Trim(strings.TrimSpace(string(b)), `"'`))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 10m", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// maxSize is far above any configuration.
+const maxSize = 1 << 20
+
+// Load reads and checks a file. Unknown keys are refused.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxSize))
+	if err != nil {
+		return nil, err
+	}
+	var c Config
+	if err := yaml.UnmarshalWithOptions(raw, &c, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, false))
+	}
+	c.dir = filepath.Dir(path)
+	c.defaults()
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &c, nil
+}
+
+func (c *Config) defaults() {
+	set := func(d *Duration, v time.Duration) {
+		if *d == 0 {
+			*d = Duration(v)
+		}
+	}
+	set(&c.Limits.Idle, policy.MaxIdle)
+	set(&c.Limits.MessageLife, policy.MaxMessageLife)
+	set(&c.Limits.KeyLife, 24*time.Hour)
+	set(&c.Sweep.Every, time.Hour)
+	set(&c.HCA.MaxValidity, 3*366*24*time.Hour)
+	set(&c.Card.Skew, 30*time.Second)
+	if c.Sweep.CapPercent == 0 {
+		c.Sweep.CapPercent = 10
+	}
+	if c.Sweep.CapAbsolute == 0 {
+		c.Sweep.CapAbsolute = 100
+	}
+	if c.HSM.Sessions == 0 {
+		c.HSM.Sessions = 4
+	}
+	if c.Log == "" {
+		c.Log = "info"
+	}
+}
+
+func (c *Config) check() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	need(c.Mode == Development || c.Mode == Production, "mode is %q; it must be development or production", c.Mode)
+	need(len(c.Window.Institution) == 10, "window.institution must be the institution's code of ten characters (HCA-2.3)")
+	need(c.Window.Name != "", "window.name is missing")
+	u, err := url.Parse(c.PublicURL)
+	need(err == nil && u.Scheme == "https" && u.Host != "" && u.Path == "", "public_url must be https://HOST[:PORT]")
+	for name, v := range map[string]string{"listen": c.Listen, "database": c.Database, "tls.certificate": c.TLS.Certificate, "tls.key": c.TLS.Key,
+		"hsm.module": c.HSM.Module, "hsm.token": c.HSM.Token, "hsm.pin_file": c.HSM.PINFile, "hca.url": c.HCA.URL, "hca.tls_roots": c.HCA.TLSRoots,
+		"hca.anchors": c.HCA.Anchors, "hca.intermediates": c.HCA.Intermediates, "hca.dedicated": c.HCA.Dedicated, "card.component": c.Card.Component,
+		"smtp.host": c.SMTP.Host, "smtp.from": c.SMTP.From} {
+		need(v != "", "%s is missing", name)
+	}
+	need(c.HCA.Adapter == "cmc", "hca.adapter is %q; there is cmc", c.HCA.Adapter)
+	need(len(c.Card.Policies)+len(c.Card.IssuerKeyIDs)+len(c.Card.Attributes) > 0, "card: at least one mark must tell an IC card's certificate from a mobile one (HCA-5.1.1)")
+	within := func(name string, d Duration, most time.Duration, clause string) {
+		need(d > 0 && time.Duration(d) <= most, "%s is %s; %s allows at most %s, and it may only be tightened", name, time.Duration(d), clause, most)
+	}
+	within("limits.idle", c.Limits.Idle, policy.MaxIdle, "HCA-8.1.1")
+	within("limits.message_life", c.Limits.MessageLife, policy.MaxMessageLife, "HCA-8.1.4")
+	within("limits.key_life", c.Limits.KeyLife, 7*24*time.Hour, "HCA-6.0")
+	within("sweep.every", c.Sweep.Every, 24*time.Hour, "HCA-3.6")
+	need(c.Sweep.CapPercent > 0 && c.Sweep.CapPercent <= 100 && c.Sweep.CapAbsolute > 0, "sweep: the caps are above zero, and cap_percent is at most 100")
+	need(c.HSM.Sessions > 0 && c.HSM.Sessions <= 256, "hsm.sessions is between 1 and 256")
+	if c.Mode == Production {
+		need(c.SMTP.TLS, "production: smtp.tls must be true")
+		need(!c.Card.PrivateHosts, "production: card.private_hosts must be false")
+	}
+	return errors.Join(errs...)
+}
+
+// Path makes a path of the file absolute.
+func (c *Config) Path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(c.dir, p)
+}
+
+// Secret reads a secret from a file, without the line end.
+func (c *Config) Secret(path string) (hsm.Secret, error) { return hsm.ReadSecretFile(c.Path(path)) }
+
+// DatabaseAddress is the address of the database, read from its file when it is kept in one.
+func (c *Config) DatabaseAddress() (string, error) {
+	if path, ok := strings.CutPrefix(c.Database, "file:"); ok {
+		s, err := c.Secret(path)
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimSpace(string(s.Bytes())), nil
+	}
+	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
+		return "sqlite:" + c.Path(path), nil
+	}
+	return "", errors.New("database must be sqlite:PATH, or file:PATH of a file that holds a postgres:// address")
+}
