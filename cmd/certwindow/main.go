@@ -39,6 +39,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"doctor", "what is configured, reachable, about to expire; --clauses: what enforces each rule", cmdDoctor},
+		{"verify chain", "judge a certificate path with CRLs and OCSP responses, off line", cmdVerifyChain},
 		{"verify attestation android", "judge an Android Key Attestation chain, off line", verifyAttestationAndroid},
 		{"verify attestation apple", "judge an Apple App Attest object, off line", verifyAttestationApple},
 	}

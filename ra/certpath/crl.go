@@ -69,8 +69,8 @@ func ParseCRL(der []byte) (*CRL, error) {
 }
 
 func parseCRL(der []byte) (*CRL, *Error) {
-	if len(der) > maxCRL {
-		return nil, malformed("larger than %d bytes", maxCRL)
+	if len(der) > MaxCRL {
+		return nil, malformed("larger than %d bytes", MaxCRL)
 	}
 	if len(der) > 0 && der[0] != 0x30 {
 		block, _ := pem.Decode(der)

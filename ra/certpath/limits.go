@@ -2,13 +2,17 @@ package certpath
 
 import "time"
 
-// Bounds on what is read and on the work that input chosen by a stranger can cause.
+// Bytes that parsers accept; more is malformed. Callers that read input need read no more than one byte over.
 const (
-	maxCertificate   = 256 << 10 // bytes of one certificate
-	maxBundle        = 4 << 20   // bytes of a PEM file
+	MaxCertificate = 256 << 10 // one certificate
+	MaxBundle      = 4 << 20   // a file of certificates
+	MaxCRL         = 64 << 20
+	MaxOCSP        = 1 << 20
+)
+
+// Bounds on the work that input chosen by a stranger can cause.
+const (
 	maxBundleCerts   = 1000
-	maxCRL           = 64 << 20
-	maxOCSP          = 1 << 20
 	maxOIDLength     = 64
 	maxDepth         = 20   // certificates of a path, both ends counted
 	maxCandidates    = 2000 // issuer candidates looked at in one validation

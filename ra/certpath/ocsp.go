@@ -63,8 +63,8 @@ func ParseOCSP(der []byte) (*OCSPResponse, error) {
 }
 
 func parseOCSP(der []byte) (*OCSPResponse, *Error) {
-	if len(der) == 0 || len(der) > maxOCSP {
-		return nil, malformed("empty or larger than %d bytes", maxOCSP)
+	if len(der) == 0 || len(der) > MaxOCSP {
+		return nil, malformed("empty or larger than %d bytes", MaxOCSP)
 	}
 	outer, ok := readSequence(der)
 	if !ok {

@@ -25,8 +25,8 @@ func parseCertificate(der []byte) (*Certificate, *Error) {
 	if len(der) == 0 {
 		return nil, malformed("empty")
 	}
-	if len(der) > maxCertificate {
-		return nil, malformed("larger than %d bytes", maxCertificate)
+	if len(der) > MaxCertificate {
+		return nil, malformed("larger than %d bytes", MaxCertificate)
 	}
 	signed, err := readSigned(der)
 	if err != nil {
@@ -181,8 +181,8 @@ func (c *Certificate) parseTail(tbs cryptobyte.String) *Error {
 // bytes, or of white space, is no certificate; other input without a certificate is refused. PEM blocks of
 // other types are refused as well, except that CRLs and parameters beside certificates are skipped.
 func ParseCertificates(pemOrDER []byte) ([]*Certificate, error) {
-	if len(pemOrDER) > maxBundle {
-		return nil, malformed("certificates: larger than %d bytes", maxBundle)
+	if len(pemOrDER) > MaxBundle {
+		return nil, malformed("certificates: larger than %d bytes", MaxBundle)
 	}
 	if len(bytes.TrimSpace(pemOrDER)) == 0 {
 		return nil, nil
