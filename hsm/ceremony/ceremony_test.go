@@ -407,3 +407,14 @@ func FuzzParseRecord(f *testing.F) {
 		}
 	})
 }
+
+func FuzzComponentBackup(f *testing.F) {
+	f.Add([]byte(`{"format":"certwindow component backup v1","custodian":"Lin","generation":1,"check_value":"dc95c0",` +
+		`"salt":"AAAAAAAAAAAAAAAAAAAAAA==","nonce":"AAAAAAAAAAAAAAAA","sealed":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if salt, nonce, sealed, err := ceremony.ParseBackup(b); err == nil && (salt != 16 || nonce != 12 || sealed != 48) {
+			t.Fatalf("accepted %d, %d, %d bytes", salt, nonce, sealed)
+		}
+	})
+}
