@@ -2,15 +2,15 @@ package hca
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+	"certwindow/ra/certpath"
 )
 
 // Object identifiers of the government PKI that a holder's certificate is told by.
@@ -78,12 +78,12 @@ func CheckCertificate(der []byte, f Facts) error {
 	if len(der) > maxCertificate {
 		return mismatch(MismatchUndecodable, "%d bytes are too many", len(der))
 	}
-	cert, err := x509.ParseCertificate(der)
+	cert, err := certpath.ParseCertificate(der)
 	if err != nil {
 		return mismatch(MismatchUndecodable, "%v", err)
 	}
-	for _, check := range []func(*x509.Certificate, *Facts) error{
-		checkKey, checkSubject, checkIssuer, checkProfile, checkSubjectType, checkValidity,
+	for _, check := range []func(*certpath.Certificate, *Facts) error{
+		checkKey, checkSubject, checkProfile, checkSubjectType, checkValidity, checkIssuer,
 	} {
 		if err := check(cert, &f); err != nil {
 			return err
@@ -92,7 +92,7 @@ func CheckCertificate(der []byte, f Facts) error {
 	return nil
 }
 
-func checkKey(cert *x509.Certificate, f *Facts) error {
+func checkKey(cert *certpath.Certificate, f *Facts) error {
 	want, err := x509.ParsePKIXPublicKey(f.SPKI)
 	if err != nil {
 		return mismatch(MismatchKey, "the request's own key cannot be read: %v", err)
@@ -105,73 +105,41 @@ func checkKey(cert *x509.Certificate, f *Facts) error {
 	return nil
 }
 
-func checkSubject(cert *x509.Certificate, f *Facts) error {
+func checkSubject(cert *certpath.Certificate, f *Facts) error {
 	attr := f.HolderAttribute
 	if attr == nil {
 		attr = oidSerialNumber
 	}
-	if f.Holder == "" || !single(cert.Subject, attr, f.Holder) {
+	if f.Holder == "" || !single(cert, attr, f.Holder) {
 		return mismatch(MismatchHolder, "the subject does not bear the holder's identifier, exactly once")
 	}
-	if f.Name == "" || !single(cert.Subject, oidCommonName, f.Name) {
+	if f.Name == "" || !single(cert, oidCommonName, f.Name) {
 		return mismatch(MismatchName, "the subject does not bear the holder's name, exactly once")
 	}
 	return nil
 }
 
-// single reports whether the name has the attribute exactly once, with that value.
-func single(n pkix.Name, attr asn1.ObjectIdentifier, want string) bool {
-	count, equal := 0, false
-	for _, a := range n.Names {
-		if a.Type.Equal(attr) {
-			count++
-			v, ok := a.Value.(string)
-			equal = ok && v == want
-		}
-	}
-	return count == 1 && equal
+// single reports whether the subject has the attribute exactly once, with that value.
+func single(cert *certpath.Certificate, attr asn1.ObjectIdentifier, want string) bool {
+	all := cert.Subject.All(attr)
+	return len(all) == 1 && all[0] == want
 }
 
-// checkIssuer looks for a pinned CA by name and key identifier, since generations of one CA share their name, and
-// then by signature.
-func checkIssuer(cert *x509.Certificate, f *Facts) error {
-	if len(cert.AuthorityKeyId) == 0 {
-		return mismatch(MismatchIssuer, "there is no authority key identifier")
-	}
-	for _, der := range f.Issuers {
-		ca, err := x509.ParseCertificate(der)
-		if err != nil {
-			return mismatch(MismatchIssuer, "a pinned issuer cannot be read: %v", err)
-		}
-		if !bytes.Equal(ca.RawSubject, cert.RawIssuer) || !bytes.Equal(ca.SubjectKeyId, cert.AuthorityKeyId) {
-			continue
-		}
-		if !ca.IsCA || ca.KeyUsage&x509.KeyUsageCertSign == 0 {
-			return mismatch(MismatchIssuer, "the pinned issuer may not sign certificates")
-		}
-		if err := ca.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature); err != nil {
-			return mismatch(MismatchIssuer, "signature: %v", err)
-		}
-		return nil
-	}
-	return mismatch(MismatchIssuer, "no pinned CA has its issuer's name and key identifier")
-}
-
-func checkProfile(cert *x509.Certificate, f *Facts) error {
-	const allowed = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
+func checkProfile(cert *certpath.Certificate, f *Facts) error {
+	const allowed = certpath.KeyUsageDigitalSignature | certpath.KeyUsageContentCommitment
 	switch {
 	case cert.Version != 3:
 		return mismatch(MismatchProfile, "version %d", cert.Version)
 	case cert.IsCA:
 		return mismatch(MismatchProfile, "it is a CA certificate")
-	case cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 || cert.KeyUsage&^allowed != 0:
-		return mismatch(MismatchProfile, "key usage %#x is not that of a signing certificate", int(cert.KeyUsage))
-	case len(cert.UnhandledCriticalExtensions) > 0:
-		return mismatch(MismatchProfile, "unknown critical extension %v", cert.UnhandledCriticalExtensions[0])
+	case cert.KeyUsage&certpath.KeyUsageDigitalSignature == 0 || cert.KeyUsage&^allowed != 0:
+		return mismatch(MismatchProfile, "key usage %#x is not that of a signing certificate", uint16(cert.KeyUsage))
 	}
-	for _, u := range cert.ExtKeyUsage {
-		if u == x509.ExtKeyUsageServerAuth || u == x509.ExtKeyUsageOCSPSigning || u == x509.ExtKeyUsageCodeSigning || u == x509.ExtKeyUsageTimeStamping {
-			return mismatch(MismatchProfile, "extended key usage is not that of a holder")
+	for _, have := range cert.EKUs {
+		for _, service := range serviceEKUs {
+			if have.Equal(service) {
+				return mismatch(MismatchProfile, "extended key usage %s is not that of a holder", have)
+			}
 		}
 	}
 	if len(f.Policies) > 0 && !assertsOne(cert, f.Policies) {
@@ -180,33 +148,32 @@ func checkProfile(cert *x509.Certificate, f *Facts) error {
 	return nil
 }
 
-func assertsOne(cert *x509.Certificate, policies []asn1.ObjectIdentifier) bool {
-	for _, have := range cert.PolicyIdentifiers {
-		for _, want := range policies {
-			if have.Equal(want) {
-				return true
-			}
+// serviceEKUs are what machines are certified for: TLS servers, code, time stamps, OCSP, and a CA's CMC service.
+var serviceEKUs = []asn1.ObjectIdentifier{
+	{1, 3, 6, 1, 5, 5, 7, 3, 1}, {1, 3, 6, 1, 5, 5, 7, 3, 3}, {1, 3, 6, 1, 5, 5, 7, 3, 8}, {1, 3, 6, 1, 5, 5, 7, 3, 9}, {1, 3, 6, 1, 5, 5, 7, 3, 27},
+}
+
+func assertsOne(cert *certpath.Certificate, policies []asn1.ObjectIdentifier) bool {
+	for _, p := range policies {
+		if cert.HasPolicy(p) {
+			return true
 		}
 	}
 	return false
 }
 
-func checkSubjectType(cert *x509.Certificate, f *Facts) error {
+func checkSubjectType(cert *certpath.Certificate, f *Facts) error {
 	want := f.SubjectType
 	if want == nil {
 		want = OIDPersonnel
 	}
-	got, err := SubjectType(cert)
-	if err != nil {
-		return mismatch(MismatchSubjectType, "%v", err)
-	}
-	if !got.Equal(want) {
-		return mismatch(MismatchSubjectType, "it is %v", got)
+	if got := cert.SubjectType(); got != want.String() {
+		return mismatch(MismatchSubjectType, "it is %q", got)
 	}
 	return nil
 }
 
-func checkValidity(cert *x509.Certificate, f *Facts) error {
+func checkValidity(cert *certpath.Certificate, f *Facts) error {
 	switch {
 	case cert.NotBefore.After(f.Now.Add(clockSkew)):
 		return mismatch(MismatchValidity, "it begins at %s", cert.NotBefore.UTC().Format(time.RFC3339))
@@ -218,40 +185,40 @@ func checkValidity(cert *x509.Certificate, f *Facts) error {
 	return nil
 }
 
-// SubjectType reads the subject type of the government PKI out of subjectDirectoryAttributes: an OBJECT IDENTIFIER,
-// alone in the SET of the one attribute 2.16.886.1.100.2.1.
-func SubjectType(cert *x509.Certificate) (asn1.ObjectIdentifier, error) {
-	var ext []byte
-	for _, e := range cert.Extensions {
-		if e.Id.Equal(OIDSubjectDirectoryAttributes) {
-			ext = e.Value
+// checkIssuer looks for a pinned CA by name and key identifier, since generations of one CA share their name, and has
+// the certificate judged under it alone.
+func checkIssuer(cert *certpath.Certificate, f *Facts) error {
+	if len(cert.AuthorityKeyID) == 0 {
+		return mismatch(MismatchIssuer, "there is no authority key identifier")
+	}
+	at := f.Now
+	if cert.NotBefore.After(at) { // by no more than clockSkew, as was checked
+		at = cert.NotBefore
+	}
+	for _, der := range f.Issuers {
+		ca, err := certpath.ParseCertificate(der)
+		if err != nil {
+			return mismatch(MismatchIssuer, "a pinned issuer cannot be read: %v", err)
 		}
-	}
-	if ext == nil {
-		return nil, fmt.Errorf("no subject directory attributes")
-	}
-	var found asn1.ObjectIdentifier
-	var attrs cryptobyte.String
-	in := cryptobyte.String(ext)
-	if !in.ReadASN1(&attrs, cbasn1.SEQUENCE) || !in.Empty() {
-		return nil, fmt.Errorf("malformed subject directory attributes")
-	}
-	for !attrs.Empty() {
-		var attr, values cryptobyte.String
-		var id asn1.ObjectIdentifier
-		if !attrs.ReadASN1(&attr, cbasn1.SEQUENCE) || !attr.ReadASN1ObjectIdentifier(&id) ||
-			!attr.ReadASN1(&values, cbasn1.SET) || !attr.Empty() {
-			return nil, fmt.Errorf("malformed subject directory attribute")
-		}
-		if !id.Equal(OIDSubjectType) {
+		if !bytes.Equal(ca.RawSubject, cert.RawIssuer) || !bytes.Equal(ca.SubjectKeyID, cert.AuthorityKeyID) {
 			continue
 		}
-		if found != nil || !values.ReadASN1ObjectIdentifier(&found) || !values.Empty() {
-			return nil, fmt.Errorf("subject type is not exactly one object identifier")
-		}
+		_, err = certpath.Validate(context.Background(), cert, certpath.Options{Anchors: []*certpath.Certificate{ca}, At: at, MaxDepth: -1})
+		return judged(err)
 	}
-	if found == nil {
-		return nil, fmt.Errorf("no subject type")
+	return mismatch(MismatchIssuer, "no pinned CA has its issuer's name and key identifier")
+}
+
+// judged turns a refusal by path validation into one of ours, without the subject that it names.
+func judged(err error) error {
+	var refused *certpath.Error
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &refused):
+		return mismatch(MismatchIssuer, "it could not be judged")
+	case refused.Reason == certpath.ReasonCritical || refused.Reason == certpath.ReasonProfile:
+		return mismatch(MismatchProfile, "%s: %s", refused.Reason, refused.Detail)
 	}
-	return found, nil
+	return mismatch(MismatchIssuer, "%s: %s", refused.Reason, refused.Detail)
 }
