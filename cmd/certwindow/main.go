@@ -40,6 +40,9 @@ func commands() []command {
 	return []command{
 		{"doctor", "what is configured, reachable, about to expire; --clauses: what enforces each rule", cmdDoctor},
 		{"verify chain", "judge a certificate path with CRLs and OCSP responses, off line", cmdVerifyChain},
+		{"verify message", "judge a card-signed message with its chain and revocation, off line", verifyMessage},
+		{"verify signature", "judge one bare signature", verifySignature},
+		{"verify evidence", "judge one enrolment's or revocation's evidence, years later, off line", verifyEvidence},
 		{"verify attestation android", "judge an Android Key Attestation chain, off line", verifyAttestationAndroid},
 		{"verify attestation apple", "judge an Apple App Attest object, off line", verifyAttestationApple},
 	}
