@@ -142,3 +142,10 @@ func (v *validation) signerPath(signer, anchor *Certificate) *Error {
 		return err
 	})
 }
+
+// Complete tells whether the CRL is neither a delta nor limited to some reasons, some kind of certificates or
+// other issuers' ones. It may still be one partition of several.
+func (c *CRL) Complete() bool {
+	return c.BaseNumber == nil && (c.idp == nil ||
+		!c.idp.onlyUser && !c.idp.onlyCA && !c.idp.attributes && !c.idp.indirect && c.idp.reasons == allReasons)
+}
