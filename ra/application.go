@@ -54,33 +54,40 @@ var enrolmentMachine = machine[ApplicationState, ApplicationEvent]{
 var revocationMachine = machine[ApplicationState, ApplicationEvent]{
 	AppAwaitingSignature: {AppConsented: AppRequested, AppLapse: AppLapsed, AppVoid: AppVoided},
 	AppRequested:         {AppSend: AppSent},
-	AppSent:              {AppSend: AppSent, AppAnswered: AppCompleted, AppDenied: AppRefused, AppMismatch: AppDisputed},
-	AppDisputed:          {AppSend: AppSent, AppAnswered: AppCompleted},
-	AppCompleted:         {},
-	AppRefused:           {},
-	AppLapsed:            {},
-	AppVoided:            {},
+	// A refused revocation leaves a certificate standing that must not stand: a person must look.
+	AppSent:      {AppSend: AppSent, AppAnswered: AppCompleted, AppDenied: AppDisputed, AppMismatch: AppDisputed},
+	AppDisputed:  {AppSend: AppSent, AppAnswered: AppCompleted},
+	AppCompleted: {},
+	AppLapsed:    {},
+	AppVoided:    {},
 }
 
 // NextApplication is the state that follows an event, or an error that changes nothing. The deadline is the
 // end of the text's life while a signature is awaited and of the wait for the key after it: consent and key
 // come before it, a lapse only from it on (HCA-8.1.4).
 func NextApplication(k ApplicationKind, s ApplicationState, e ApplicationEvent, deadline, now time.Time) (ApplicationState, error) {
+	var next ApplicationState
+	var err error
+	switch k {
+	case Enrolment:
+		next, err = enrolmentMachine.next("application", s, e)
+	case Revocation:
+		next, err = revocationMachine.next("application", s, e)
+	default:
+		err = &Error{Kind: KindInternal, Code: "unknown-kind", Detail: "An application of an unknown kind cannot go on."}
+	}
+	if err != nil {
+		return s, err
+	}
 	late := !now.Before(deadline)
 	switch {
-	case (e == AppConsented || (e == AppKeyMade && s == AppAwaitingKey)) && late:
+	case (e == AppConsented || e == AppKeyMade) && late:
 		return s, &Error{Kind: KindRefused, Clause: "HCA-8.1.4", Code: "application-expired",
 			Detail: "The time for this step has passed. Nothing was changed; begin a new application."}
 	case e == AppLapse && !late:
 		return s, &Error{Kind: KindConflict, Code: "not-yet-late", Detail: "The application still has time. Nothing was changed."}
 	}
-	switch k {
-	case Enrolment:
-		return enrolmentMachine.next("application", s, e)
-	case Revocation:
-		return revocationMachine.next("application", s, e)
-	}
-	return s, &Error{Kind: KindInternal, Code: "unknown-kind", Detail: "An application of an unknown kind cannot go on."}
+	return next, nil
 }
 
 // Open tells whether the application can still change: it is neither done nor given up.

@@ -40,7 +40,7 @@ voided:`,
 		intime: `
 awaiting-signature: consented>requested void>voided
 requested:          send>sent
-sent:               send>sent answered>completed denied>refused mismatch>disputed
+sent:               send>sent answered>completed denied>disputed mismatch>disputed
 disputed:           send>sent answered>completed
 completed:
 refused:
@@ -49,7 +49,7 @@ voided:`,
 		late: `
 awaiting-signature: lapse>lapsed void>voided
 requested:          send>sent
-sent:               send>sent answered>completed denied>refused mismatch>disputed
+sent:               send>sent answered>completed denied>disputed mismatch>disputed
 disputed:           send>sent answered>completed
 completed:
 refused:

@@ -29,7 +29,7 @@ var deviceMachine = machine[DeviceState, DeviceEvent]{
 	DeviceBound: {DeviceBind: DeviceBound, DeviceUnbind: DeviceRegistered, DeviceLose: DeviceLost, DeviceBreak: DeviceBroken,
 		DeviceRetire: DeviceRetired},
 	DeviceLost:    {DeviceFind: DeviceRegistered, DeviceRetire: DeviceRetired},
-	DeviceBroken:  {DeviceRepair: DeviceRegistered, DeviceRetire: DeviceRetired},
+	DeviceBroken:  {DeviceRepair: DeviceRegistered, DeviceLose: DeviceLost, DeviceRetire: DeviceRetired},
 	DeviceRetired: {},
 }
 

@@ -1,6 +1,8 @@
 package ra
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"certwindow/policy"
@@ -60,3 +62,38 @@ func (e Event) RefusalOf(err error) Event {
 	e.Clause, e.Code = x.Clause, x.Code
 	return e
 }
+
+// Recorder adds a row to the audit log in its own transaction.
+type Recorder interface{ Audit(e Event) error }
+
+// Transactor runs a function in one transaction of a use case's own kind.
+type Transactor[T Recorder] interface {
+	Update(ctx context.Context, fn func(T) error) error
+}
+
+// Act runs one change with its audit row in the same transaction: no row, no act. When the change is refused
+// or fails it is rolled back, and a row that says so is committed by itself (HCA-8.1.6). fn may add to the event.
+func Act[T Recorder](ctx context.Context, store Transactor[T], at time.Time, e Event, fn func(T, *Event) error) error {
+	e.At, e.Outcome = at, OutcomeDone
+	last := e
+	err := store.Update(ctx, func(tx T) error {
+		last = e // a second attempt begins afresh
+		if err := fn(tx, &last); err != nil {
+			return err
+		}
+		return tx.Audit(last)
+	})
+	if err == nil {
+		return nil
+	}
+	// The change is rolled back; its row must not depend on a caller who has gone away.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), refusalTime)
+	defer stop()
+	if aerr := store.Update(ctx, func(tx T) error { return tx.Audit(last.RefusalOf(err)) }); aerr != nil {
+		return errors.Join(err, aerr)
+	}
+	return err
+}
+
+// refusalTime bounds the writing of a refusal's row.
+const refusalTime = 10 * time.Second

@@ -132,7 +132,7 @@ func TestNextDevice(t *testing.T) {
 registered: bind>bound lose>lost break>broken retire>retired
 bound:      bind>bound unbind>registered lose>lost break>broken retire>retired
 lost:       find>registered retire>retired
-broken:     repair>registered retire>retired
+broken:     repair>registered lose>lost retire>retired
 retired:`),
 		[]DeviceEvent{DeviceBind, DeviceUnbind, DeviceLose, DeviceFind, DeviceBreak, DeviceRepair, DeviceRetire}, NextDevice)
 	for s, steps := range deviceMachine {

@@ -4,6 +4,7 @@ package enrol
 
 import (
 	"context"
+	"crypto"
 	"io"
 	"time"
 
@@ -90,7 +91,7 @@ type Consent interface {
 // Keys makes holders' keys in the HSM.
 type Keys interface {
 	GenerateWrapped(ctx context.Context, alg hsm.Algorithm, b hsm.Binding) (hsm.WrappedKey, error)
-	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (hsm.ContextSigner, error)
+	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
 }
 
 // Standing tells how the window itself stands with the HCA (HCA-3.1, HCA-3.8).

@@ -31,7 +31,7 @@ type Store interface {
 
 // Keys uses holders' keys in the HSM.
 type Keys interface {
-	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (hsm.ContextSigner, error)
+	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
 }
 
 // StatementLife is how long a phone may rely on a status statement.
@@ -132,7 +132,7 @@ func (s *Service) SignHash(ctx context.Context, actor ra.Actor, device ra.Device
 		if err != nil {
 			return ra.Errorf(ra.KindUnavailable, "hsm", err, "The key cannot be used. Nothing was signed.")
 		}
-		if sig, err = signer.SignContext(ctx, rand.Reader, digest, hash); err != nil {
+		if sig, err = signer.Sign(rand.Reader, digest, hash); err != nil {
 			return ra.Errorf(ra.KindUnavailable, "hsm", err, "The HSM did not sign. Try again.")
 		}
 		return nil

@@ -246,17 +246,22 @@ func (s *Service) stop(tx Tx, id ra.CertificateID, reason ra.RevocationReason, n
 }
 
 // Proved is a revocation that the sweep starts by itself, because a ground of HCA-5.2.2 is proved by the
-// register. It needs no approval. A certificate that is not valid any more is left alone: false is returned.
-func (s *Service) Proved(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string) (started bool, err error) {
+// register: prove is asked once more now, since the register may have changed since it was looked at. It needs no
+// approval. A certificate that is not valid any more is left alone: false is returned.
+func (s *Service) Proved(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string, prove func() (bool, error)) (started bool, err error) {
+	proved, err := prove()
+	if err != nil || !proved {
+		return false, err
+	}
 	a, err := s.blank(s.now(), actor)
 	if err != nil {
 		return false, err
 	}
-	g, known := policy.GroundOf(ground)
+	g, _ := policy.GroundOf(ground)
 	e := ra.Event{Actor: actor, Act: "revoke.window", Object: "application/" + string(a.ID),
 		Clause: "HCA-5.2.2", Details: map[string]string{"certificate": string(id), "ground": ground}}
 	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
-		if err := ra.Refused(policy.RevokeWithoutConsent(ground, "sweep", 0, note, known)); err != nil {
+		if err := ra.Refused(policy.RevokeWithoutConsent(ground, "sweep", 0, note, proved)); err != nil {
 			return err
 		}
 		c, err := tx.Certificate("", id)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -133,4 +134,14 @@ func (tx *Tx) UpdateRequest(id ra.ApplicationID, r exchange.Request) error {
 	row := rowOf(id, r)
 	return guarded(tx.db.Model(&hcaRequest{}).Where("transaction_id = ?", id).
 		Select("token", "attempts", "sent_at", "answer", "answered_at").Updates(&row))
+}
+
+// IsMobile tells whether a certificate is one that this window had issued: such a one cannot stand in for a card
+// (HCA-5.1.1).
+func (s *Store) IsMobile(ctx context.Context, issuerKey, serial string) (found bool, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		_, found, err = tx.CertificateBySerial(issuerKey, serial)
+		return err
+	})
+	return found, err
 }

@@ -107,11 +107,29 @@ func (s *Service) carryOut(ctx context.Context, r *Report, f *Finding) {
 		return
 	default:
 		f.Action = "revoke"
-		_, err = s.revoker.Proved(ctx, actor, f.Certificate, f.What, "found by sweep "+r.ID)
+		_, err = s.revoker.Proved(ctx, actor, f.Certificate, f.What, "found by sweep "+r.ID, func() (bool, error) { return s.still(ctx, f) })
 	}
 	if err != nil && ra.KindOf(err) != ra.KindConflict {
 		f.Error = ra.AsError(err).Detail
 	}
+}
+
+// still tells whether a finding holds at this moment.
+func (s *Service) still(ctx context.Context, f *Finding) (holds bool, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		c, err := tx.Certificate("", f.Certificate)
+		if err != nil {
+			return err
+		}
+		scopes, err := tx.Scopes()
+		if err != nil {
+			return err
+		}
+		what, err := s.ground(tx, c, scopes)
+		holds = what == f.What
+		return err
+	})
+	return holds, err
 }
 
 // expire records that a certificate ran out and frees its slot (HCA-7.5).

@@ -58,7 +58,7 @@ type Store interface {
 
 // Revoker starts a revocation that the register proves (HCA-5.2.2).
 type Revoker interface {
-	Proved(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string) (bool, error)
+	Proved(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string, prove func() (bool, error)) (bool, error)
 }
 
 // Upstream tells whether the HCA's own list holds a certificate revoked (HCA-3.6).
