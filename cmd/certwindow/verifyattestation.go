@@ -4,12 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -23,99 +18,19 @@ type attestationVerdict struct {
 	Attestation any    `json:"attestation"` // null where nothing could be parsed; unproved where valid is false
 }
 
-// print writes the verdict as one JSON object, or as one line for a person, and gives the exit code.
-func (v attestationVerdict) print(s streams, asJSON bool) int {
-	code := exitYes
-	if !v.Valid {
-		code = exitNo
-	}
-	if !asJSON {
-		if v.Valid {
-			fmt.Fprintln(s.out, "valid")
-		} else {
-			fmt.Fprintln(s.out, "not valid:", v.Reason)
-		}
-		return code
-	}
-	if err := json.NewEncoder(s.out).Encode(v); err != nil {
-		fmt.Fprintln(s.err, "certwindow: writing the verdict:", err)
-		return exitNo
-	}
-	return code
-}
-
-// attestationFlags are the flags of one command and the wrong use that was found in them.
+// attestationFlags are the flags that both commands have.
 type attestationFlags struct {
-	*flag.FlagSet
-	asJSON bool
-	at     time.Time
-	wrong  error // the first flag or path that cannot be used
+	*verifyFlags
+	at *time.Time
 }
 
-func newAttestationFlags(name string, s streams) *attestationFlags {
-	f := &attestationFlags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError)}
-	f.SetOutput(s.err)
-	f.BoolVar(&f.asJSON, "json", false, "print one JSON object")
-	f.Func("at", "the moment of judging, `RFC3339`", func(text string) (err error) {
-		f.at, err = time.Parse(time.RFC3339, text)
-		return err
-	})
-	return f
-}
-
-// parse reads the arguments. done means that the command ends here, with that exit code.
-func (f *attestationFlags) parse(args []string, s streams, needed ...string) (code int, done bool) {
-	switch err := f.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitYes, true
-	case err != nil: // the flag package has said why
-		return exitUsage, true
-	}
-	given := map[string]bool{}
-	f.Visit(func(one *flag.Flag) { given[one.Name] = true })
-	if f.NArg() > 0 {
-		f.misused(fmt.Errorf("unexpected argument %q", f.Arg(0)))
-	}
-	for _, name := range append(needed, "at") {
-		if !given[name] {
-			f.misused(fmt.Errorf("--%s is needed", name))
-		}
-	}
-	return f.usable(s)
-}
-
-// misused keeps the first thing that was wrong.
-func (f *attestationFlags) misused(err error) {
-	if f.wrong == nil {
-		f.wrong = err
-	}
-}
-
-// usable ends the command when something in its use was wrong.
-func (f *attestationFlags) usable(s streams) (code int, done bool) {
-	if f.wrong == nil {
-		return 0, false
-	}
-	fmt.Fprintf(s.err, "certwindow %s: %v\n", f.Name(), f.wrong)
-	return exitUsage, true
-}
-
-// read is a file's content, one byte more than limit at most: whoever parses it refuses what is too large.
-func (f *attestationFlags) read(path string, limit int64) []byte {
-	file, err := os.Open(path)
-	if err == nil {
-		defer file.Close()
-		var data []byte
-		if data, err = io.ReadAll(io.LimitReader(file, limit+1)); err == nil {
-			return data
-		}
-	}
-	f.misused(err)
-	return nil
+func newAttestationFlags(name string, s streams) attestationFlags {
+	f := newVerifyFlags(name, s)
+	return attestationFlags{f, f.moment("at", "the moment of judging, `RFC3339`")}
 }
 
 // base64Flag adds a flag of bytes in base64, standard or URL, padded or not.
-func (f *attestationFlags) base64Flag(name, usage string) *[]byte {
+func (f attestationFlags) base64Flag(name, usage string) *[]byte {
 	value := new([]byte)
 	f.Func(name, usage, func(text string) error {
 		plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
@@ -150,7 +65,7 @@ func verifyAttestationAndroid(_ context.Context, args []string, s streams) int {
 	f.BoolVar(&want.RequireVerifiedBoot, "require-verified-boot", false, "the device must be verified at boot and locked")
 	app := f.String("app", "", "the application that must own the key, `PACKAGE`")
 	digest := f.base64Flag("app-digest", "SHA-256 of the certificate that signs it, `B64`")
-	if code, done := f.parse(args, s, "chain", "roots", "status", "challenge"); done {
+	if code, done := f.parse(args, s, "chain", "roots", "status", "challenge", "at"); done {
 		return code
 	}
 	if (*app == "") != (len(*digest) == 0) {
@@ -162,39 +77,32 @@ func verifyAttestationAndroid(_ context.Context, args []string, s streams) int {
 	if code, done := f.usable(s); done {
 		return code
 	}
-	want.Challenge, want.At = *challenge, f.at
+	want.Challenge, want.At = *challenge, *f.at
 	if *app != "" {
 		want.App = &attest.AndroidApp{Package: *app, SigningDigest: *digest}
 	}
-	return judgeAndroid(chain, roots, status, want).print(s, f.asJSON)
+	claimed, err := judgeAndroid(chain, roots, status, want)
+	return conclude(s, f.asJSON, attestationVerdict{err == nil, reasonOf(err), claimed}, err)
 }
 
-// judgeAndroid parses the files and judges. What the leaf claims is printed even where it is refused, since
+// judgeAndroid parses the files and judges. What the leaf claims is returned even where it is refused, since
 // whoever has to find out why needs it most then.
-func judgeAndroid(chainPEM, rootsJSON, statusJSON []byte, want attest.AndroidWant) attestationVerdict {
-	var verdict attestationVerdict
+func judgeAndroid(chainPEM, rootsJSON, statusJSON []byte, want attest.AndroidWant) (claimed any, err error) {
 	chain, err := attest.ParseChain(chainPEM)
 	if err != nil {
-		verdict.Reason = err.Error()
-		return verdict
+		return nil, err
 	}
-	if claimed, err := attest.ReadAndroid(chain); err == nil && claimed != nil {
-		verdict.Attestation = claimed
+	if description, err := attest.ReadAndroid(chain); err == nil && description != nil {
+		claimed = description
 	}
 	if want.Roots, err = attest.ParseAndroidRoots(rootsJSON); err != nil {
-		verdict.Reason = err.Error()
-		return verdict
+		return claimed, err
 	}
 	if want.Status, err = attest.ParseAndroidStatus(statusJSON); err != nil {
-		verdict.Reason = err.Error()
-		return verdict
+		return claimed, err
 	}
-	if _, err = attest.VerifyAndroid(chain, want); err != nil {
-		verdict.Reason = err.Error()
-		return verdict
-	}
-	verdict.Valid = true
-	return verdict
+	_, err = attest.VerifyAndroid(chain, want)
+	return claimed, err
 }
 
 // verifyAttestationApple judges an Apple App Attest object off line.
@@ -219,25 +127,26 @@ func verifyAttestationApple(_ context.Context, args []string, s streams) int {
 		}
 		return nil
 	})
-	if code, done := f.parse(args, s, "object", "key-id", "app-id", "challenge-sha256", "environment"); done {
+	if code, done := f.parse(args, s, "object", "key-id", "app-id", "challenge-sha256", "environment", "at"); done {
 		return code
 	}
 	object := f.read(*objectPath, attest.MaxObject)
 	if code, done := f.usable(s); done {
 		return code
 	}
-	want.KeyID, want.At = *keyID, f.at
-	var verdict attestationVerdict
-	roots, err := attest.AppleRoots()
-	if err == nil {
-		want.Roots = roots
-		var key *attest.AppleKey
-		if key, err = attest.VerifyApple(object, want); err == nil {
-			verdict.Valid, verdict.Attestation = true, key
-		}
+	want.KeyID, want.At = *keyID, *f.at
+	proved, err := judgeApple(object, want)
+	return conclude(s, f.asJSON, attestationVerdict{err == nil, reasonOf(err), proved}, err)
+}
+
+// judgeApple judges by Apple's published root. Nothing of a refused object is returned.
+func judgeApple(object []byte, want attest.AppleWant) (proved any, err error) {
+	if want.Roots, err = attest.AppleRoots(); err != nil {
+		return nil, err
 	}
+	key, err := attest.VerifyApple(object, want)
 	if err != nil {
-		verdict.Reason = err.Error()
+		return nil, err
 	}
-	return verdict.print(s, f.asJSON)
+	return key, nil
 }
