@@ -157,22 +157,10 @@ func (s *Service) EndMembership(ctx context.Context, actor ra.Actor, id ra.Perso
 	})
 }
 
-// act runs one change with its audit row: done with it in the same transaction, or refused in one of its own,
-// so that the row outlives the rollback (HCA-8.1.6).
+// act runs one change with its audit row.
 func (s *Service) act(ctx context.Context, actor ra.Actor, act, object string, at ra.InstitutionCode, details map[string]string, fn func(Tx) error) error {
-	e := ra.Event{At: s.now(), Actor: actor, Act: act, Object: object, Institution: at, Outcome: ra.OutcomeDone, Details: details}
-	err := s.store.Update(ctx, func(tx Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return tx.Audit(e)
-	})
-	if err != nil {
-		if aerr := s.store.Update(ctx, func(tx Tx) error { return tx.Audit(e.RefusalOf(err)) }); aerr != nil {
-			return aerr
-		}
-	}
-	return err
+	e := ra.Event{Actor: actor, Act: act, Object: object, Institution: at, Details: details}
+	return ra.Act[Tx](ctx, s.store, s.now(), e, func(tx Tx, _ *ra.Event) error { return fn(tx) })
 }
 
 func forbidden() error {
@@ -241,4 +229,3 @@ func pageSize(n int) int {
 	}
 	return n
 }
-

@@ -85,6 +85,7 @@ type Certificate struct {
 	ApplicationID ApplicationID
 	PersonID      PersonID
 	DeviceID      DeviceID
+	Generation    int // of the device's binding it was applied for under
 	Institution   InstitutionCode
 	Scope         []string `gorm:"serializer:json"`
 	KeyDesign     KeyDesign

@@ -53,9 +53,11 @@ CREATE INDEX applications_certificate ON applications (certificate_id);
 CREATE TABLE hca_requests (
     transaction_id TEXT PRIMARY KEY REFERENCES applications (id),
     adapter        TEXT NOT NULL,
+    kind           TEXT NOT NULL,
     sender_nonce   BYTEA NOT NULL,
     request        BYTEA NOT NULL,
     prepared_at    TIMESTAMPTZ NOT NULL,
+    token          BYTEA,                       -- what the HCA gave to ask by
     attempts       INTEGER NOT NULL,
     sent_at        TIMESTAMPTZ,
     answer         BYTEA,
@@ -67,6 +69,7 @@ CREATE TABLE certificates (
     application_id TEXT NOT NULL UNIQUE REFERENCES applications (id),
     person_id      TEXT NOT NULL,
     device_id      TEXT NOT NULL,
+    generation     INTEGER NOT NULL,            -- of the device's binding it was applied for under
     institution    TEXT NOT NULL,
     scope          TEXT NOT NULL,
     key_design     TEXT NOT NULL,

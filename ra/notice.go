@@ -1,0 +1,10 @@
+package ra
+
+// NoticeKind is what a holder is told about (HCA-3.4).
+type NoticeKind string
+
+const (
+	NoticeEnrolled NoticeKind = "enrolled" // a certificate was issued
+	NoticeRevoked  NoticeKind = "revoked"
+	NoticeAbnormal NoticeKind = "abnormal" // something did not go as it should
+)
