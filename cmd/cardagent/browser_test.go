@@ -151,7 +151,7 @@ func TestPopup(t *testing.T) {
 	if got = click(t, ctx, otherPage, "/popupForm", sign); got.RetCode != 0x76000031 || got.Signature != nil {
 		t.Errorf("other site: %+v", got)
 	}
-	if got = click(t, ctx, otherPage, "/popupForm", map[string]string{"func": "GetUserCert"}); got.RetCode != 0x76000031 || got.Slots != nil && len(got.Slots) != 0 {
+	if got = click(t, ctx, otherPage, "/popupForm", map[string]string{"func": "GetUserCert"}); got.RetCode != 0x76000031 || len(got.Slots) != 0 {
 		t.Errorf("other site: %+v", got)
 	}
 	if event, err = chromedp.Run(ctx, chromedp.Evaluate[string]("firstEvent()", chromedp.EvalAwaitPromise)); err != nil || event != "refused" {

@@ -282,7 +282,9 @@ func newRig(t *testing.T, change func(*Config, *softModule)) *rig {
 // call is one request; header pairs follow the body.
 func (r *rig) call(t *testing.T, method, path, body string, header ...string) (*http.Response, []byte) {
 	t.Helper()
-	req, err := http.NewRequest(method, r.http.URL+path, strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, r.http.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
