@@ -95,6 +95,14 @@ CREATE TABLE leases (
     expires_at DATETIME NOT NULL
 );
 
+-- The HCA's complete CRL, fetched by one replica for all (HCA-3.6).
+CREATE TABLE crls (
+    issuer    TEXT PRIMARY KEY,                 -- key identifier, hex
+    number    TEXT NOT NULL,                    -- decimal; it only goes up
+    raw       BLOB NOT NULL,
+    stored_at DATETIME NOT NULL
+);
+
 -- The same key gives the same answer; a different body under it is a conflict.
 CREATE TABLE idempotency_keys (
     principal  TEXT NOT NULL,
@@ -109,6 +117,7 @@ CREATE TABLE idempotency_keys (
 
 -- +goose Down
 DROP TABLE idempotency_keys;
+DROP TABLE crls;
 DROP TABLE leases;
 DROP TABLE sweep_runs;
 DROP TABLE notices;

@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"context"
-	"math/big"
 	"strconv"
 
 	"certwindow/policy"
@@ -22,17 +21,13 @@ func isGround(what string) bool {
 }
 
 // judge says what is to be done about a certificate, empty when nothing is.
-func (s *Service) judge(ctx context.Context, tx Tx, c ra.Certificate, scopes []policy.ApprovedScope) (string, error) {
+func (s *Service) judge(tx Tx, c ra.Certificate, scopes []policy.ApprovedScope) (string, error) {
 	if s.now().After(c.NotAfter) {
 		return foundExpired, nil
 	}
-	serial, ok := new(big.Int).SetString(c.Serial, 16)
-	if !ok {
-		return "", ra.Errorf(ra.KindInternal, "stored-certificate", nil, "A stored serial number cannot be read.")
-	}
-	revoked, err := s.upstream.Revoked(ctx, c.IssuerKey, serial)
+	revoked, err := s.upstream.Revoked(c)
 	if err != nil {
-		return "", err
+		return "", ra.Errorf(ra.KindUnavailable, "crl", err, "The HCA's revocation list is missing or too old, so the sweep cannot judge. It is tried again.")
 	}
 	if revoked {
 		return foundRevoked, nil

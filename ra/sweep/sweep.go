@@ -6,7 +6,6 @@ package sweep
 import (
 	"context"
 	"io"
-	"math/big"
 	"time"
 
 	"certwindow/policy"
@@ -61,9 +60,10 @@ type Revoker interface {
 	Proved(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string, prove func() (bool, error)) (bool, error)
 }
 
-// Upstream tells whether the HCA's own list holds a certificate revoked (HCA-3.6).
+// Upstream tells whether the HCA's own list, as this window has it, holds a certificate revoked (HCA-3.6). A list
+// that is missing or stale is an error.
 type Upstream interface {
-	Revoked(ctx context.Context, issuerKey string, serial *big.Int) (bool, error)
+	Revoked(c ra.Certificate) (bool, error)
 }
 
 // Config holds the cap: what the sweep may revoke by itself in one run.
@@ -169,7 +169,7 @@ func (s *Service) page(ctx context.Context, r *Report) (more bool, err error) {
 			return err
 		}
 		for _, c := range page {
-			what, err := s.judge(ctx, tx, c, scopes)
+			what, err := s.judge(tx, c, scopes)
 			if err != nil {
 				return err
 			}

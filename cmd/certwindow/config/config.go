@@ -72,6 +72,7 @@ type HCA struct {
 	TLSRoots        string   `yaml:"tls_roots"`
 	Anchors         string   `yaml:"anchors"`       // PEM: pinned roots
 	Intermediates   string   `yaml:"intermediates"` // PEM: issuing CAs
+	CRL             string   `yaml:"crl"`           // address of the issuing CA's complete CRL
 	Dedicated       string   `yaml:"dedicated"`     // PEM: the dedicated certificate; its key is in the HSM under "certwindow-dedicated"
 	Acknowledgement string   `yaml:"acknowledgement"`
 	MaxValidity     Duration `yaml:"max_validity"` // of a mobile certificate; default 3 years
@@ -79,15 +80,13 @@ type HCA struct {
 
 // Card says how an IC card's certificate is told from a mobile one, and where the card component listens.
 type Card struct {
-	Component    string      `yaml:"component"`     // origin, e.g. http://localhost:61161
-	PINOnPage    bool        `yaml:"pin_on_page"`   // the page asks for the PIN instead of the component
-	Policies     []string    `yaml:"policies"`      // dotted; every one is asserted
-	IssuerKeyIDs []string    `yaml:"issuer_keys"`   // hex; the issuer is one of them
-	Attributes   []Attribute `yaml:"attributes"`    // of subjectDirectoryAttributes or the subject
-	HolderOID    string      `yaml:"holder_oid"`    // default 2.5.4.5
-	Skew         Duration    `yaml:"skew"`          // how far a counter's clock may be off; default 30 s
-	OCSPMaxAge   Duration    `yaml:"ocsp_max_age"`  // default: the response's own nextUpdate
-	PrivateHosts bool        `yaml:"private_hosts"` // status services on private addresses may be asked (development)
+	Component    string      `yaml:"component"`   // origin, e.g. http://localhost:61161
+	PINOnPage    bool        `yaml:"pin_on_page"` // the page asks for the PIN instead of the component
+	Policies     []string    `yaml:"policies"`    // dotted; every one is asserted
+	IssuerKeyIDs []string    `yaml:"issuer_keys"` // hex; the issuer is one of them
+	Attributes   []Attribute `yaml:"attributes"`  // of subjectDirectoryAttributes or the subject
+	HolderOID    string      `yaml:"holder_oid"`  // default 2.5.4.5
+	Skew         Duration    `yaml:"skew"`        // how far a counter's clock may be off; default 30 s
 }
 
 // Attribute is one mark: an attribute that must be there, with this value when one is given.
@@ -199,7 +198,7 @@ func (c *Config) check() error {
 	need(err == nil && u.Scheme == "https" && u.Host != "" && u.Path == "", "public_url must be https://HOST[:PORT]")
 	for name, v := range map[string]string{"listen": c.Listen, "database": c.Database, "tls.certificate": c.TLS.Certificate, "tls.key": c.TLS.Key,
 		"hsm.module": c.HSM.Module, "hsm.token": c.HSM.Token, "hsm.pin_file": c.HSM.PINFile, "hca.url": c.HCA.URL, "hca.tls_roots": c.HCA.TLSRoots,
-		"hca.anchors": c.HCA.Anchors, "hca.intermediates": c.HCA.Intermediates, "hca.dedicated": c.HCA.Dedicated, "card.component": c.Card.Component,
+		"hca.anchors": c.HCA.Anchors, "hca.intermediates": c.HCA.Intermediates, "hca.crl": c.HCA.CRL, "hca.dedicated": c.HCA.Dedicated, "card.component": c.Card.Component,
 		"smtp.host": c.SMTP.Host, "smtp.from": c.SMTP.From} {
 		need(v != "", "%s is missing", name)
 	}
@@ -216,7 +215,6 @@ func (c *Config) check() error {
 	need(c.HSM.Sessions > 0 && c.HSM.Sessions <= 256, "hsm.sessions is between 1 and 256")
 	if c.Mode == Production {
 		need(c.SMTP.TLS, "production: smtp.tls must be true")
-		need(!c.Card.PrivateHosts, "production: card.private_hosts must be false")
 	}
 	return errors.Join(errs...)
 }
