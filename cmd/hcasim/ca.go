@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"certwindow/ra/hca"
+	"certwindow/ra/csr"
 	"certwindow/ra/hca/hcasim"
 )
 
@@ -92,7 +92,7 @@ func readCSR(path string) ([]byte, error) {
 		return nil, usagef("%v", err)
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, 4*hca.MaxCSR))
+	raw, err := io.ReadAll(io.LimitReader(f, 4*csr.MaxSize))
 	if err != nil {
 		return nil, usagef("%v", err)
 	}

@@ -19,6 +19,9 @@ var (
 	OIDSubjectType                = asn1.ObjectIdentifier{2, 16, 886, 1, 100, 2, 1}
 	OIDPersonnel                  = asn1.ObjectIdentifier{2, 16, 886, 1, 100, 3, 1, 7}
 	OIDInstitution                = asn1.ObjectIdentifier{2, 16, 886, 1, 100, 3, 2, 21}
+
+	oidCommonName   = asn1.ObjectIdentifier{2, 5, 4, 3}
+	oidSerialNumber = asn1.ObjectIdentifier{2, 5, 4, 5}
 )
 
 // maxCertificate is the largest certificate that is looked at, in bytes.

@@ -2,17 +2,23 @@ package hcasim
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"math/big"
 	"time"
 
+	"certwindow/ra/csr"
 	"certwindow/ra/hca"
 	"certwindow/ra/hca/cmc"
 )
 
 // carryOutEnrolment issues the certificate that a consenting holder's window asks for. The subject is the card's.
 func (s *Simulator) carryOutEnrolment(r *request, t *transaction) error {
-	csr, err := hca.ParseCSR(r.data.CSRs[0].DER)
+	req, err := csr.Parse(r.data.CSRs[0].DER)
+	if err != nil {
+		return refuse(cmc.PopFailed, "%v", err)
+	}
+	named, err := x509.ParseCertificateRequest(req.Raw)
 	if err != nil {
 		return refuse(cmc.PopFailed, "%v", err)
 	}
@@ -28,14 +34,14 @@ func (s *Simulator) carryOutEnrolment(r *request, t *transaction) error {
 		return refuse(cmc.BadIdentity, "consent: %v", cerr)
 	case c.fields["name"] != c.name:
 		return refuse(cmc.BadIdentity, "consent: its name is not the card's")
-	case csr.Serial != "" && csr.Serial != c.holder || csr.Name != "" && csr.Name != c.name:
+	case contradicts(named.Subject.SerialNumber, c.holder) || contradicts(named.Subject.CommonName, c.name):
 		return refuse(cmc.BadIdentity, "the certification request names somebody who did not consent")
 	}
 	template, err := s.mobileTemplate(c.name, c.holder)
 	if err != nil {
 		return refuse(cmc.BadIdentity, "%v", err)
 	}
-	cert, err := s.mint(template, csr.Key, s.ca)
+	cert, err := s.mint(template, req.PublicKey, s.ca)
 	if err != nil {
 		return err
 	}
@@ -48,6 +54,10 @@ func (s *Simulator) carryOutEnrolment(r *request, t *transaction) error {
 		return &entry{Certificate: made, Transaction: t}, nil
 	})
 }
+
+// contradicts reports whether a request says something, and something else. Secure hardware often makes requests with
+// an empty subject.
+func contradicts(said, is string) bool { return said != "" && said != is }
 
 // reused reports whether a key may not be certified again: it is somebody else's, or compromised, or in use.
 func (s *Simulator) reused(st *state, made *certificate) bool {

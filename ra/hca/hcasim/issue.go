@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"certwindow/ra/csr"
 	"certwindow/ra/hca"
 )
 
@@ -83,12 +84,12 @@ func (s *Simulator) IssueEncryptionCertificate(pub crypto.PublicKey, name, seria
 
 // IssueDedicated issues an institution's attached-card certificate (機構附卡憑證) for the key in a PKCS#10 request and
 // acknowledges it as the window's dedicated certificate (HCA-3.1).
-func (s *Simulator) IssueDedicated(csr []byte, institution, name string) (*x509.Certificate, error) {
-	req, err := hca.ParseCSR(csr)
+func (s *Simulator) IssueDedicated(request []byte, institution, name string) (*x509.Certificate, error) {
+	req, err := csr.Parse(request)
 	if err != nil {
 		return nil, err
 	}
-	return s.IssueDedicatedFor(req.Key, institution, name)
+	return s.IssueDedicatedFor(req.PublicKey, institution, name)
 }
 
 // IssueDedicatedFor is IssueDedicated for a public key whose possession the caller vouches for.
