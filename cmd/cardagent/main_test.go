@@ -60,14 +60,18 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// A wrong PIN is told as pages know it, and after it the right one works. No PIN is in the log.
+// A wrong PIN is told as pages know it, and after it the right one works. A right one before it is not
+// remembered, and no PIN is in the log.
 func TestWrongPIN(t *testing.T) {
 	place, _ := softCard(t)
 	a := startAgent(t, "--module", place.Module, "--pinentry", "", "--pin-from-page", "direct", "--pin-tries", "0")
-	for pin, want := range map[string]uint32{"7654321": 0x76100006, p11test.UserPIN: 0} {
+	for i, pin := range []string{"7654321", p11test.UserPIN, "7654321", p11test.UserPIN} {
 		got := a.post(t, "/sign", map[string]string{"tbs": consent, "pin": pin})
-		if got.RetCode != want || want != 0 && got.LastError != 0xA0 {
-			t.Errorf("%08x, last_error %x", got.RetCode, got.LastError)
+		switch {
+		case i%2 == 0 && (got.RetCode != 0x76100006 || got.LastError != 0xA0):
+			t.Errorf("wrong PIN, request %d: %08x, last_error %x", i, got.RetCode, got.LastError)
+		case i%2 == 1 && got.RetCode != 0:
+			t.Errorf("right PIN, request %d: %08x, last_error %x", i, got.RetCode, got.LastError)
 		}
 		if strings.Contains(a.log.String(), pin) {
 			t.Error("the log holds a PIN:\n" + a.log.String())
@@ -124,16 +128,25 @@ func TestWrongUse(t *testing.T) {
 			t.Errorf("%s: exit %d", name, code)
 		}
 	}
-	for name, args := range map[string][]string{
-		"no such module": {"--module", filepath.Join(dir, "none.so")},
-		"bad site":       {"--module", p11test.Module(), "--origin", "http://window.example", "--listen", "127.0.0.1:0"},
-	} {
-		if code := run(t.Context(), args, io.Discard); code != 1 {
-			t.Errorf("%s: exit %d", name, code)
-		}
+	if code := run(t.Context(), []string{"--module", filepath.Join(dir, "none.so")}, io.Discard); code != 1 {
+		t.Errorf("no such module: exit %d", code)
 	}
 	if code := run(t.Context(), []string{"--help"}, io.Discard); code != 0 {
 		t.Errorf("help: exit %d", code)
+	}
+}
+
+// What only shows when it starts: a site without TLS, an address that is taken.
+func TestCannotStart(t *testing.T) {
+	place := p11test.Empty(t)
+	a := startAgent(t, "--module", place.Module)
+	for name, args := range map[string][]string{
+		"site without TLS": {"--origin", "http://window.example", "--listen", "127.0.0.1:0"},
+		"address taken":    {"--listen", a.addr},
+	} {
+		if code := run(t.Context(), append(args, "--module", place.Module), io.Discard); code != 1 {
+			t.Errorf("%s: exit %d", name, code)
+		}
 	}
 }
 

@@ -91,6 +91,7 @@ func (s *Server) sign(ctx context.Context, req *signRequest, who caller) (*signA
 	defer s.busy.Unlock()
 	t, err := s.locate(ctx, req)
 	if err != nil {
+		req.pin.Wipe()
 		return nil, err
 	}
 	ctx, cancel := t.stay.hold(ctx)

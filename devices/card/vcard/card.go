@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package vcard is an IC card made of software, for tests: a small PIV card (NIST SP 800-73-4) that goes in
 // and out of a virtual reader behind a real PC/SC daemon, so that a PKCS#11 library meets it like any card.
 // Nothing outside tests imports it.

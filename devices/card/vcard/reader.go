@@ -1,3 +1,5 @@
+//go:build linux
+
 package vcard
 
 import (
@@ -60,16 +62,20 @@ func start(ctx context.Context, dir string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf := fmt.Sprintf("FRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n", port, driverPath, port)
-	if err := os.WriteFile(filepath.Join(dir, "vpcd"), []byte(conf), 0o600); err != nil {
+	readers := filepath.Join(dir, "readers")
+	if err := os.Mkdir(readers, 0o700); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "..", filepath.Base(dir)+".log"))
+	conf := fmt.Sprintf("FRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n", port, driverPath, port)
+	if err := os.WriteFile(filepath.Join(readers, "vpcd"), []byte(conf), 0o600); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, "pcscd.log"))
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(daemonPath, "--foreground", "--info", "--config", dir)
+	cmd := exec.Command(daemonPath, "--foreground", "--info", "--config", readers)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
