@@ -1,0 +1,137 @@
+// Package admin is the staff's side of the window: server-rendered pages for registering persons and devices,
+// the counter where a holder signs by card, the certificates and the audit log.
+//
+// Every page works without scripts but the counter, which talks to the card component. No page is reachable
+// that is not in the table of routes.go with the roles that may.
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"certwindow/devices"
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/audit"
+	"certwindow/ra/enrol"
+	"certwindow/ra/revoke"
+	"certwindow/web/session"
+)
+
+// Registry is what the pages need of the register of institutions, persons and devices; devices.Service is one.
+type Registry interface {
+	AddInstitution(ctx context.Context, actor ra.Actor, i devices.Institution) error
+	Institutions(ctx context.Context, actor ra.Actor) ([]devices.Institution, error)
+	SaveScope(ctx context.Context, actor ra.Actor, sc devices.Scope) error
+	Scopes(ctx context.Context) ([]devices.Scope, error)
+
+	RegisterPerson(ctx context.Context, actor ra.Actor, p devices.Person, at ra.InstitutionCode) (ra.PersonID, error)
+	Person(ctx context.Context, actor ra.Actor, id ra.PersonID) (devices.Person, error)
+	Persons(ctx context.Context, actor ra.Actor, q devices.PersonQuery) ([]devices.Person, error)
+	EndMembership(ctx context.Context, actor ra.Actor, id ra.PersonID, code ra.InstitutionCode, reason string) error
+
+	RegisterDevice(ctx context.Context, actor ra.Actor, n devices.NewDevice) (ra.DeviceID, error)
+	Device(ctx context.Context, actor ra.Actor, id ra.DeviceID) (devices.Device, []devices.User, error)
+	Devices(ctx context.Context, actor ra.Actor, q devices.DeviceQuery) ([]devices.Device, error)
+	AddUser(ctx context.Context, actor ra.Actor, id ra.DeviceID, person ra.PersonID) error
+	RemoveUser(ctx context.Context, actor ra.Actor, id ra.DeviceID, person ra.PersonID) error
+	Report(ctx context.Context, actor ra.Actor, id ra.DeviceID, event ra.DeviceEvent) error
+
+	OfferBinding(ctx context.Context, actor ra.Actor, id ra.DeviceID) (devices.Offer, error)
+	Binding(ctx context.Context, actor ra.Actor, id ra.DeviceID) (devices.Binding, bool, error)
+	ConfirmBinding(ctx context.Context, actor ra.Actor, id ra.DeviceID, binding, shortCode string) error
+	RejectBinding(ctx context.Context, actor ra.Actor, id ra.DeviceID, binding string) error
+}
+
+// Enrolments are the applications; enrol.Service is one.
+type Enrolments interface {
+	Begin(ctx context.Context, actor ra.Actor, n enrol.New) (ra.Application, error)
+	Application(ctx context.Context, actor ra.Actor, id ra.ApplicationID) (ra.Application, error)
+	Applications(ctx context.Context, actor ra.Actor, q enrol.Query) ([]ra.Application, error)
+	Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID, sig enrol.Signature) (ra.Application, error)
+	Cancel(ctx context.Context, actor ra.Actor, id ra.ApplicationID) error
+}
+
+// Revocations are the certificates and their end; revoke.Service is one.
+type Revocations interface {
+	Certificate(ctx context.Context, actor ra.Actor, id ra.CertificateID) (ra.Certificate, error)
+	Certificates(ctx context.Context, actor ra.Actor, q revoke.Query) ([]ra.Certificate, error)
+	Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason) (ra.Application, error)
+	Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID, sig enrol.Signature) (ra.Application, error)
+}
+
+// LogQuery selects rows of the audit log, newest first.
+type LogQuery struct {
+	Institution ra.InstitutionCode // empty: all
+	Object      string             // e.g. "person/01JD…"
+	Clause      policy.Clause
+	Before      int64 // sequence number; zero begins at the newest
+	Limit       int
+}
+
+// Log reads the audit log.
+type Log func(ctx context.Context, q LogQuery) ([]audit.Record, error)
+
+// Config is what the pages need of the rest of the house. Fields without a remark must be set.
+type Config struct {
+	Development bool // says so on every page
+	Now         func() time.Time
+	Log         *slog.Logger
+	Accounts    *session.Service
+	Registry    Registry
+	Enrolments  Enrolments
+	Revocations Revocations
+	AuditLog    Log
+	// CardComponent is the origin of the local card component, e.g. "http://localhost:61161".
+	CardComponent string
+	// CardPINOnPage shows a field for the card's PIN, which goes from the page to the component and never to us.
+	// Components that ask for the PIN themselves need none.
+	CardPINOnPage bool
+	// BindText is what the QR of a device's binding holds, of the one-time code.
+	BindText func(code string) string
+}
+
+// Site is the pages.
+type Site struct {
+	Config
+	table  []route
+	csp    string
+	words  map[string]catalogue
+	pages  map[string]map[string]*tmpl // language, page
+	static map[string]asset
+}
+
+// New reads the templates and the catalogue, and refuses a configuration with a gap.
+func New(cfg Config) (*Site, error) {
+	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
+		cfg.Revocations == nil || cfg.AuditLog == nil || cfg.BindText == nil {
+		return nil, errors.New("admin: a dependency is missing")
+	}
+	u, err := url.Parse(cfg.CardComponent)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || cfg.CardComponent != u.Scheme+"://"+u.Host {
+		return nil, errors.New("admin: the card component is not a web origin")
+	}
+	s := &Site{Config: cfg, table: routes}
+	s.csp = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; " +
+		"frame-ancestors 'none'; object-src 'none'; connect-src 'self' " + cfg.CardComponent
+	if s.words, err = loadCatalogues(); err != nil {
+		return nil, err
+	}
+	if s.static, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	s.pages, err = s.loadTemplates()
+	return s, err
+}
+
+// Mount registers every route of the table, and nothing else.
+func (s *Site) Mount(e *echo.Echo) {
+	for _, r := range s.table {
+		e.Add(r.method, r.path, s.guard(r))
+	}
+}

@@ -1,0 +1,198 @@
+package admin
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"time"
+
+	"certwindow/ra"
+	"certwindow/ra/enrol"
+	"certwindow/web/admin/mask"
+	"certwindow/web/problem"
+)
+
+// maxCMS is the largest signed message that is taken, in bytes of DER.
+const maxCMS = 64 << 10
+
+// counterData is one holder's business at the counter.
+type counterData struct {
+	App        ra.Application
+	Name       string // masked
+	NationalID string // masked
+	Device     string
+	Text       string // exactly what the card signs (HCA-8.1.3)
+	Steps      []step
+	Signable   bool
+	Seconds    int // how long the text may still be signed
+	PINOnPage  bool
+	CardErrors []cardError
+}
+
+// step is one stage that an application goes through.
+type step struct {
+	State ra.ApplicationState
+	Here  bool
+	Past  bool
+}
+
+// cardError is what is said of a component's answer.
+type cardError struct{ Code, Text string }
+
+// cardCodes are the answers of a card component that have words of their own (ret_code, then last_error).
+var cardCodes = []string{"none", "no-component", "closed", "timeout", "76000006", "76000031", "7600000f", "76000998", "76000999", "76100003", "76100005",
+	"76100006", "76500001", "76500002", "pin-wrong", "pin-two", "pin-one", "pin-locked", "removed", "other", "same-card"}
+
+// stepsOf are the stages of an application of this kind and key.
+func stepsOf(a ra.Application) []step {
+	way := []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey, ra.AppRequested, ra.AppSent, ra.AppCompleted}
+	if a.Kind == ra.Revocation {
+		way = []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppRequested, ra.AppSent, ra.AppCompleted}
+	}
+	at := -1
+	for i, s := range way {
+		if s == a.State {
+			at = i
+		}
+	}
+	var out []step
+	for i, s := range way {
+		out = append(out, step{s, i == at, i < at || a.State == ra.AppCompleted})
+	}
+	return out
+}
+
+func (p *page) counter() error {
+	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), ra.ApplicationID(p.Param("id")))
+	if err != nil {
+		return err
+	}
+	x, err := p.site.Registry.Person(p.ctx(), p.actor(), a.PersonID)
+	if err != nil {
+		return err
+	}
+	_, code, err := p.named(a.PersonID, a.DeviceID)
+	if err != nil {
+		return err
+	}
+	left := a.Deadline.Sub(p.site.Now())
+	d := counterData{App: a, Name: mask.Name(x.Name), NationalID: mask.ID(x.NationalID), Device: code, Text: string(a.Text),
+		Steps: stepsOf(a), PINOnPage: p.site.CardPINOnPage,
+		Signable: a.State == ra.AppAwaitingSignature && left > 0, Seconds: max(0, int(left/time.Second))}
+	for _, c := range cardCodes {
+		d.CardErrors = append(d.CardErrors, cardError{c, p.words().say("card." + c)})
+	}
+	return p.show(http.StatusOK, "counter", view{Title: "counter." + string(a.Kind), Up: "/persons/" + string(a.PersonID), UpTitle: "person.one",
+		Scripts: []string{"counter.js"}, Data: d})
+}
+
+// counterAnswer is what the counter's script reads.
+type counterAnswer struct {
+	State   ra.ApplicationState `json:"state"`
+	Label   string              `json:"label"`
+	Open    bool                `json:"open"`
+	Result  string              `json:"result,omitempty"` // the page of what came of it
+	Failure *refusal            `json:"failure,omitempty"`
+}
+
+// refusal is a problem in the clerk's language.
+type refusal struct {
+	Title     string `json:"title"`
+	Text      string `json:"text"`
+	Clause    string `json:"clause,omitempty"`
+	Rule      string `json:"rule,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+func (p *page) answer(a ra.Application) counterAnswer {
+	out := counterAnswer{State: a.State, Label: p.words().say("state.application." + string(a.State)), Open: a.State.Open()}
+	if a.State == ra.AppCompleted && a.CertificateID != nil {
+		out.Result = "/certificates/" + string(*a.CertificateID)
+	}
+	if a.FailureCode != "" {
+		text := a.FailureDetail
+		if m, ok := p.words().find("code." + a.FailureCode); ok {
+			text = m
+		}
+		out.Failure = &refusal{Title: p.words().say("counter.failed"), Text: text}
+	}
+	return out
+}
+
+func (p *page) counterState() error {
+	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), ra.ApplicationID(p.Param("id")))
+	if err != nil {
+		return err
+	}
+	return p.JSON(http.StatusOK, p.answer(a))
+}
+
+// sign takes what the card component gave the page. The script shows a refusal beside the text it is about.
+func (p *page) sign() error {
+	id := ra.ApplicationID(p.Param("id"))
+	text := p.FormValue("signature")
+	if base64.StdEncoding.DecodedLen(len(text)) > maxCMS+2 {
+		return p.refuseSignature(ra.Errorf(ra.KindMalformed, "message-too-large", nil, "The signed message is too large. Nothing was changed."))
+	}
+	cms, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\r", "", "\n", "").Replace(text))
+	if err != nil || len(cms) == 0 {
+		return p.refuseSignature(ra.Errorf(ra.KindMalformed, "message-unreadable", err, "The card component's answer cannot be read. Nothing was changed."))
+	}
+	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), id)
+	if err != nil {
+		return err
+	}
+	insertion := p.FormValue("insertion")
+	if len(insertion) > 64 {
+		insertion = insertion[:64]
+	}
+	sig := enrol.Signature{CMS: cms, Insertion: insertion}
+	if a.Kind == ra.Revocation {
+		a, err = p.site.Revocations.Sign(p.ctx(), p.actor(), id, sig)
+	} else {
+		a, err = p.site.Enrolments.Sign(p.ctx(), p.actor(), id, sig)
+	}
+	if err != nil {
+		return p.refuseSignature(err)
+	}
+	return p.JSON(http.StatusOK, p.answer(a))
+}
+
+// refuseSignature tells the script of a refusal in the clerk's language.
+func (p *page) refuseSignature(err error) error {
+	problem.Log(p, p.site.Log, err)
+	d := problem.Of(err, problem.RequestID(p))
+	x := p.explain(d)
+	return p.JSON(d.Status, map[string]any{"failure": refusal{Title: x.Title, Text: x.Text, Clause: string(x.Clause), Rule: x.Rule, RequestID: x.RequestID}})
+}
+
+// beginAgain withdraws a text that was not signed, where it still can be, and makes a new one for the same wish.
+func (p *page) beginAgain() error {
+	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), ra.ApplicationID(p.Param("id")))
+	if err != nil {
+		return err
+	}
+	switch a.State {
+	case ra.AppAwaitingSignature:
+		if err := p.site.Enrolments.Cancel(p.ctx(), p.actor(), a.ID); err != nil {
+			return err
+		}
+	case ra.AppLapsed, ra.AppVoided, ra.AppRefused:
+	default:
+		return ra.Errorf(ra.KindConflict, "already-signed", nil, "This application was signed already. Nothing was changed.")
+	}
+	var next ra.Application
+	switch {
+	case a.Kind == ra.Revocation && a.CertificateID != nil:
+		next, err = p.site.Revocations.Begin(p.ctx(), p.actor(), *a.CertificateID, a.Reason)
+	case a.Kind == ra.Enrolment:
+		next, err = p.site.Enrolments.Begin(p.ctx(), p.actor(), enrol.New{Person: a.PersonID, Device: a.DeviceID, Institution: a.Institution,
+			Scope: a.Scope, KeyDesign: a.KeyDesign, Carrier: a.Carrier, Algorithm: a.Algorithm})
+	default:
+		err = ra.Errorf(ra.KindConflict, "already-signed", nil, "This application was signed already. Nothing was changed.")
+	}
+	if err != nil {
+		return err
+	}
+	return p.Redirect(http.StatusSeeOther, "/counter/"+string(next.ID))
+}

@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/audit"
+)
+
+// event is a row of the audit log as pages show it.
+type event struct {
+	audit.Record
+	Who     string // the account, where the actor is one
+	WhoPath string
+	Path    string // the object's page, where there is one
+	Notes   []string
+}
+
+// pagesOf are the kinds of objects that have a page.
+var pagesOf = map[string]string{"person": "/persons/", "device": "/devices/", "application": "/applications/", "certificate": "/certificates/", "staff": "/staff/"}
+
+// history is what the audit log knows of one thing, newest first.
+func (p *page) history(objects ...string) ([]event, error) {
+	var all []audit.Record
+	for _, o := range objects {
+		rows, err := p.site.AuditLog(p.ctx(), LogQuery{Object: o, Limit: pageRows})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			// Rows of the window itself name no institution; those of another one are not this one's to see.
+			if at := p.who.Staff.Institution; at == "" || r.Institution == "" || r.Institution == string(at) {
+				all = append(all, r)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b audit.Record) int { return int(b.Seq - a.Seq) })
+	return p.events(all), nil
+}
+
+// events puts names and links to rows of the log.
+func (p *page) events(rows []audit.Record) []event {
+	names := map[string]string{}
+	out := make([]event, 0, len(rows))
+	for _, r := range rows {
+		e := event{Record: r, Who: r.Actor, Notes: notes(r.Details)}
+		if r.ActorKind == string(ra.ActorStaff) && r.Actor != "" {
+			e.Who = p.account(names, r.Actor)
+			if p.may(get, "/staff/:id") {
+				e.WhoPath = "/staff/" + r.Actor
+			}
+		}
+		if kind, id, ok := strings.Cut(r.Object, "/"); ok && id != "unknown" && pagesOf[kind] != "" && p.may(get, pagesOf[kind]+":id") {
+			e.Path = pagesOf[kind] + id
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// account is the name of a member of staff's account; its id where there is no such account any more.
+func (p *page) account(known map[string]string, id string) string {
+	if name, ok := known[id]; ok {
+		return name
+	}
+	known[id] = id
+	if st, err := p.site.Accounts.Find(p.ctx(), ra.Actor{Kind: ra.ActorSystem}, ra.StaffID(id)); err == nil {
+		known[id] = st.Account
+	}
+	return known[id]
+}
+
+// notes are the details of a row, in a fixed order.
+func notes(details string) []string {
+	var m map[string]string
+	if json.Unmarshal([]byte(details), &m) != nil {
+		return nil
+	}
+	out := make([]string, 0, len(m))
+	for k, v := range m {
+		if v != "" {
+			out = append(out, k+" "+v)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (p *page) audit() error {
+	before, err := strconv.ParseInt(p.QueryParam("before"), 10, 64)
+	if err != nil || before < 0 {
+		before = 0
+	}
+	q := LogQuery{Institution: p.who.Staff.Institution, Object: p.QueryParam("object"), Clause: policy.Clause(p.QueryParam("clause")), Before: before, Limit: pageRows + 1}
+	rows, err := p.site.AuditLog(p.ctx(), q)
+	if err != nil {
+		return err
+	}
+	more := ""
+	if len(rows) > pageRows {
+		rows = rows[:pageRows]
+		query := p.QueryParams()
+		query.Set("before", strconv.FormatInt(rows[pageRows-1].Seq, 10))
+		query.Del("done")
+		more = "/audit?" + query.Encode()
+	}
+	return p.show(http.StatusOK, "audit", view{Title: "audit.title", Form: p.QueryParams(), Data: map[string]any{"List": p.events(rows), "More": more}})
+}

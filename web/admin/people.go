@@ -1,0 +1,189 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+
+	"certwindow/devices"
+	"certwindow/ra"
+	"certwindow/ra/enrol"
+	"certwindow/ra/revoke"
+	"certwindow/web/admin/mask"
+)
+
+// personLine is a person as a list shows him, masked (HCA-8.1.5).
+type personLine struct {
+	ID           ra.PersonID
+	Name         string
+	NationalID   string
+	Institutions string
+	Active       bool
+}
+
+func line(x devices.Person) personLine {
+	var at []string
+	for _, m := range x.Memberships {
+		if m.Until == nil {
+			at = append(at, string(m.Institution))
+		}
+	}
+	return personLine{x.ID, mask.Name(x.Name), mask.ID(x.NationalID), strings.Join(at, ", "), x.Active && len(at) > 0}
+}
+
+func lines(list []devices.Person) []personLine {
+	out := make([]personLine, 0, len(list))
+	for _, x := range list {
+		out = append(out, line(x))
+	}
+	return out
+}
+
+// personsData is the list of persons, or what a search found.
+type personsData struct {
+	List     []personLine
+	More     string
+	Searched bool
+}
+
+func (p *page) persons() error {
+	list, err := p.site.Registry.Persons(p.ctx(), p.actor(), devices.PersonQuery{After: p.QueryParam("after"), Limit: pageRows + 1})
+	if err != nil {
+		return err
+	}
+	d := personsData{}
+	if len(list) > pageRows {
+		list = list[:pageRows]
+		d.More = "/persons?after=" + string(list[pageRows-1].ID)
+	}
+	d.List = lines(list)
+	return p.show(http.StatusOK, "persons", view{Title: "persons.title", Data: d})
+}
+
+// searchPersons looks for a whole name or national id. It is a POST so that neither stands in an address bar, a
+// history or a log (HCA-8.1.5).
+func (p *page) searchPersons() error {
+	q := strings.TrimSpace(p.FormValue("q"))
+	if q == "" {
+		return p.Redirect(http.StatusSeeOther, "/persons")
+	}
+	query := devices.PersonQuery{Limit: pageRows, Name: q}
+	if looksLikeID(q) {
+		query = devices.PersonQuery{Limit: pageRows, NationalID: q}
+	}
+	list, err := p.site.Registry.Persons(p.ctx(), p.actor(), query)
+	if err != nil {
+		return err
+	}
+	if len(list) == 1 {
+		return p.Redirect(http.StatusSeeOther, "/persons/"+string(list[0].ID))
+	}
+	return p.show(http.StatusOK, "persons", view{Title: "persons.title", Form: p.form(), Data: personsData{List: lines(list), Searched: true}})
+}
+
+// looksLikeID tells a national id from a name: ten letters and digits of ASCII, of which nine or eight are digits.
+func looksLikeID(q string) bool {
+	digits := 0
+	for _, r := range q {
+		switch {
+		case r >= '0' && r <= '9':
+			digits++
+		case r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z':
+		default:
+			return false
+		}
+	}
+	return len(q) == 10 && digits >= 8
+}
+
+func (p *page) personForm() error { return p.personFormWith(nil) }
+
+func (p *page) personFormWith(failed error) error {
+	institutions, err := p.institutionChoice()
+	if err != nil {
+		return err
+	}
+	v := view{Title: "person.new", Up: "/persons", UpTitle: "persons.title", Data: map[string]any{"Institutions": institutions,
+		"Locales": []option{{Value: chinese, Label: p.words().say("lang." + chinese)}, {Value: english, Label: p.words().say("lang." + english)}}}}
+	if failed == nil {
+		return p.show(http.StatusOK, "person-new", v)
+	}
+	return p.again(failed, "person-new", v, map[string][2]string{"national-id": {"national_id", "person.national-id"}, "name": {"name", "person.name"},
+		"holder": {"holder", "person.holder"}, "email": {"email", "person.email"}, "phone": {"phone", "person.phone"},
+		"person-differs": {"national_id", "person.national-id"}, "not-yours": {"institution", "person.institution"}})
+}
+
+func (p *page) addPerson() error {
+	id, err := p.site.Registry.RegisterPerson(p.ctx(), p.actor(), devices.Person{NationalID: p.FormValue("national_id"), Name: strings.TrimSpace(p.FormValue("name")),
+		Holder: strings.TrimSpace(p.FormValue("holder")), Email: strings.TrimSpace(p.FormValue("email")), Phone: strings.TrimSpace(p.FormValue("phone")),
+		Locale: p.FormValue("locale")}, ra.InstitutionCode(p.FormValue("institution")))
+	if err != nil {
+		return p.personFormWith(err)
+	}
+	return p.done("/persons/"+string(id), "person")
+}
+
+// personData is everything about one person, masked.
+type personData struct {
+	ID                                      ra.PersonID
+	Name, NationalID, Holder, Email, Phone  string
+	Locale                                  string
+	Active                                  bool
+	Memberships                             []devices.Membership
+	Devices                                 []devices.Device
+	Certificates                            []ra.Certificate
+	Applications                            []ra.Application
+	History                                 []event
+	Bound                                   bool // has a device that an application can be made for
+	MoreDevices, MoreCertificates, MoreApps bool
+}
+
+// shownRows is how many rows of each kind stand on an object's page; the rest are in their own lists.
+const shownRows = 20
+
+func (p *page) person() error {
+	id := ra.PersonID(p.Param("id"))
+	x, err := p.site.Registry.Person(p.ctx(), p.actor(), id)
+	if err != nil {
+		return err
+	}
+	d := personData{ID: id, Name: mask.Name(x.Name), NationalID: mask.ID(x.NationalID), Holder: mask.Card(x.Holder), Email: mask.Email(x.Email),
+		Phone: mask.Phone(x.Phone), Locale: x.Locale, Active: line(x).Active, Memberships: x.Memberships}
+	if d.Devices, err = p.site.Registry.Devices(p.ctx(), p.actor(), devices.DeviceQuery{User: id, Limit: shownRows + 1}); err != nil {
+		return err
+	}
+	if d.Certificates, err = p.site.Revocations.Certificates(p.ctx(), p.actor(), revoke.Query{Person: id, Limit: shownRows + 1}); err != nil {
+		return err
+	}
+	if d.Applications, err = p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{Person: id, Limit: shownRows + 1}); err != nil {
+		return err
+	}
+	if d.History, err = p.history("person/" + string(id)); err != nil {
+		return err
+	}
+	d.Devices, d.MoreDevices = cut(d.Devices)
+	d.Certificates, d.MoreCertificates = cut(d.Certificates)
+	d.Applications, d.MoreApps = cut(d.Applications)
+	for _, dev := range d.Devices {
+		d.Bound = d.Bound || dev.State == ra.DeviceBound
+	}
+	return p.show(http.StatusOK, "person", view{Title: "person.one", Heading: d.Name, Up: "/persons", UpTitle: "persons.title", Data: d})
+}
+
+func cut[T any](list []T) ([]T, bool) {
+	if len(list) > shownRows {
+		return list[:shownRows], true
+	}
+	return list, false
+}
+
+// leaveReasons are why a person's practice at an institution ends (HCA-3.7).
+var leaveReasons = []string{"changed", "left", "suspended", "ceased", "died"}
+
+func (p *page) endMembership() error {
+	id := ra.PersonID(p.Param("id"))
+	err := p.site.Registry.EndMembership(p.ctx(), p.actor(), id, ra.InstitutionCode(p.FormValue("institution")), p.FormValue("reason"))
+	if err != nil {
+		return err
+	}
+	return p.done("/persons/"+string(id), "leave")
+}
