@@ -6,7 +6,7 @@ import (
 
 	"certwindow/ra/certpath"
 	"certwindow/ra/cms"
-	"certwindow/ra/hca"
+	"certwindow/ra/csr"
 	"certwindow/ra/hca/cmc"
 )
 
@@ -41,7 +41,7 @@ func checkRequest(request, message, csr []byte) error {
 // checkIssued sees to it that the certificate has the key of the request, came with the HCA's answer, and
 // chains to the anchors when its validity begins.
 func checkIssued(ctx context.Context, files map[string][]byte, anchors []*certpath.Certificate) (*certpath.Certificate, error) {
-	csr, err := hca.ParseCSR(files[FileCSR])
+	request, err := csr.Parse(files[FileCSR])
 	if err != nil {
 		return nil, refuse(ReasonCSR, err, FileCSR)
 	}
@@ -49,7 +49,7 @@ func checkIssued(ctx context.Context, files map[string][]byte, anchors []*certpa
 	if err != nil {
 		return nil, refuse(ReasonCertificate, err, FileIssued)
 	}
-	if !bytes.Equal(issued.RawSPKI, csr.SPKI) {
+	if !bytes.Equal(issued.RawSPKI, request.SPKI) {
 		return nil, refuse(ReasonCertificate, nil, "the certificate holds another key than the request")
 	}
 	if !bytes.Contains(files[FileHCAAnswer], issued.Raw) {
