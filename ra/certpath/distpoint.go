@@ -53,7 +53,7 @@ func readPointName(s cryptobyte.String) (pointName, bool) {
 	case tagConstructed(1):
 		p.relative, ok = parseRDN(body)
 	}
-	return p, ok
+	return p, ok && len(p.full) <= maxPoints && len(p.relative) <= maxPoints
 }
 
 // parseDistributionPoints reads CRLDistributionPoints, which must not be empty.
@@ -93,7 +93,9 @@ func parseDistributionPoints(v cryptobyte.String) ([]distributionPoint, bool) {
 				return nil, false
 			}
 		}
-		out = append(out, p)
+		if out = append(out, p); len(out) > maxPoints || len(p.issuers) > maxPoints {
+			return nil, false
+		}
 	}
 	return out, true
 }

@@ -109,6 +109,9 @@ func checkNameConstraints(path []*Certificate, comparisons *int) *Error {
 			continue
 		}
 		names := c.constrainedNames()
+		if *comparisons -= len(names); *comparisons < 0 {
+			return refuse(ReasonTooMuchWork, "too many names").about(c)
+		}
 		for _, issuer := range path[i+1:] {
 			if issuer.x.constraints == nil {
 				continue

@@ -16,10 +16,11 @@ const (
 	maxOIDLength     = 64
 	maxDepth         = 20   // certificates of a path, both ends counted
 	maxCandidates    = 2000 // issuer candidates looked at in one validation
-	maxPaths         = 64   // complete paths judged in one validation
+	maxPaths         = 20   // complete paths judged in one validation
 	maxComparisons   = 100_000
 	maxRSABits       = 8192
 	minRSABits       = 2048
+	maxPoints        = 64  // distribution points of a certificate, and names of a distribution point
 	maxRevocationTry = 200 // CRL and OCSP candidates looked at in one validation
 	maxSignerDepth   = 3   // paths of CRL signers within paths of CRL signers
 	maxFetches       = 16  // network requests of one validation
