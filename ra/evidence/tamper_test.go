@@ -169,23 +169,30 @@ func TestByHand(t *testing.T) {
 	files := contents(t, s.zip)
 	files["root.pem"] = cardtest.PEM(s.pki.Root.Cert)
 	files["pinned.pem"] = cardtest.PEM(s.pki.Root.Cert, s.pki.CA.Cert)
-	files["card.pem"] = cardtest.PEM(s.card.Cert)
 	files["window.pem"] = cardtest.PEM(s.window.Cert)
 	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, line := range []string{
-		"cms -verify -binary -inform DER -in message.p7 -CAfile pinned.pem -purpose any -attime 1795320120 -out signed.txt",
-		"verify -CAfile root.pem -untrusted certificates.pem -purpose any -attime 1795320120 card.pem",
-		"cms -verify -binary -inform DER -in manifest.p7 -CAfile window.pem -partial_chain -purpose any -attime 1795320120 -out manifest.json",
-	} {
-		cmd := exec.Command("openssl", strings.Fields(line)...)
+	guide, err := os.ReadFile("../../docs/evidence.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := 0
+	for line := range strings.Lines(strings.ReplaceAll(string(guide), "\\\n", " ")) {
+		if !strings.HasPrefix(line, "    openssl ") {
+			continue
+		}
+		commands++
+		cmd := exec.Command("sh", "-c", line)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("openssl %s: %v\n%s", line, err, out)
+			t.Errorf("%s%v\n%s", line, err, out)
 		}
+	}
+	if commands < 8 {
+		t.Errorf("the guide has %d commands", commands)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "signed.txt")); err != nil || !bytes.Equal(got, files[FileText]) {
 		t.Errorf("openssl reads another text: %v", err)
