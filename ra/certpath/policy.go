@@ -22,7 +22,9 @@ type policyState struct {
 }
 
 func checkPolicies(path []*Certificate, o *Options) ([]string, *Error) {
-	n := len(path) - 1
+	anchor := path[len(path)-1]
+	alone := len(path) == 1 // the anchor itself is what is judged
+	n := max(len(path)-1, 1)
 	s := &policyState{explicit: n + 1, mapping: n + 1, any: n + 1}
 	if o.ExplicitPolicy {
 		s.explicit = 0
@@ -34,10 +36,7 @@ func checkPolicies(path []*Certificate, o *Options) ([]string, *Error) {
 		s.any = 0
 	}
 	s.level = map[OID]*policyNode{oidAnyPolicy: {policy: oidAnyPolicy, expected: []OID{oidAnyPolicy}}}
-	anchor := path[n]
-	if n == 0 { // the anchor itself is what is judged
-		n = 1
-	} else {
+	if !alone {
 		if anchor.x.hasPolicies {
 			s.narrow(anchor, true) // RFC 5937: an anchor's policies are limits
 		}
