@@ -29,6 +29,7 @@ const (
 	FaultTampered         FaultKind = "tampered"          // an answer changed after it was signed
 	FaultOtherSigner      FaultKind = "other-signer"      // signed by a self-signed certificate of the same name
 	FaultCardSigner       FaultKind = "card-signer"       // signed by a card of the same CA
+	FaultOCSPSigner       FaultKind = "ocsp-signer"       // signed by the CA's OCSP responder
 	FaultWrongTransaction FaultKind = "wrong-transaction" // the answer of another transaction
 	FaultWrongNonce       FaultKind = "wrong-nonce"       // an answer to another request
 	FaultWrongKey         FaultKind = "wrong-key"         // a certificate for another key
@@ -40,7 +41,7 @@ const (
 
 var faultKinds = []FaultKind{
 	FaultSlow, FaultDown, FaultClosed, FaultBusy, FaultPending, FaultRefuse, FaultLoseAnswer, FaultAnswerTwice, FaultGarbage,
-	FaultUnsigned, FaultTampered, FaultOtherSigner, FaultCardSigner, FaultWrongTransaction, FaultWrongNonce,
+	FaultUnsigned, FaultTampered, FaultOtherSigner, FaultCardSigner, FaultOCSPSigner, FaultWrongTransaction, FaultWrongNonce,
 	FaultWrongKey, FaultWrongPerson, FaultWrongIssuer, FaultWrongProfile, FaultNoCertificate,
 }
 

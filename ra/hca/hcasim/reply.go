@@ -97,6 +97,8 @@ func (s *Simulator) replySigner(faults faultSet) (authority, error) {
 			return authority{}, err
 		}
 		return authority{card.Certificate, card.Key}, nil
+	case faults.has(FaultOCSPSigner):
+		return s.ocsp, nil
 	}
 	return s.cmc, nil
 }

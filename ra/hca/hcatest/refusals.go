@@ -20,6 +20,7 @@ func testWrongAnswers(t *testing.T, b *bench) {
 		hcasim.FaultTampered:         hca.BadSignature,
 		hcasim.FaultOtherSigner:      hca.UntrustedSigner,
 		hcasim.FaultCardSigner:       hca.UntrustedSigner,
+		hcasim.FaultOCSPSigner:       hca.UntrustedSigner,
 		hcasim.FaultWrongTransaction: hca.WrongTransaction,
 		hcasim.FaultWrongNonce:       hca.WrongNonce,
 		hcasim.FaultGarbage:          hca.Undecodable,
@@ -78,15 +79,20 @@ func testHCARefuses(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	used := NewKey(t)
-	out, err := b.adapter.Send(context.Background(), b.prepare(t, b.Enrolment(t, used, pkix.Name{})))
-	want(t, hca.Issued, out, err)
+	first := b.Enrolment(t, used, pkix.Name{})
+	out, err := b.adapter.Send(context.Background(), b.prepare(t, first))
+	mobile := &hcasim.Card{Key: used, Certificate: b.issued(t, used, want(t, hca.Issued, out, err))}
 
 	for name, c := range map[string]struct {
 		code   string
 		change func(r *hca.Request)
 	}{
-		"institution card":    {"badIdentity", func(r *hca.Request) { r.Consent = b.SignEnrolment(t, institution, r.TransactionID) }},
-		"revoked card":        {"badIdentity", func(r *hca.Request) { r.Consent = b.SignEnrolment(t, revoked, r.TransactionID) }},
+		"institution card":   {"badIdentity", func(r *hca.Request) { r.Consent = b.SignEnrolment(t, institution, r.TransactionID) }},
+		"revoked card":       {"badIdentity", func(r *hca.Request) { r.Consent = b.SignEnrolment(t, revoked, r.TransactionID) }},
+		"mobile certificate": {"badIdentity", func(r *hca.Request) { r.Consent = b.SignEnrolment(t, mobile, r.TransactionID) }},
+		"transaction id of another request": {"badRequest", func(r *hca.Request) {
+			r.TransactionID, r.Consent = first.TransactionID, first.Consent
+		}},
 		"another application": {"badIdentity", func(r *hca.Request) { r.Consent = b.SignEnrolment(t, b.Card, "01ARZ3NDEKTSV4RRFFQ69G5FAV") }},
 		"subject is another": {"badIdentity", func(r *hca.Request) {
 			r.CSR = b.Enrolment(t, NewKey(t), pkix.Name{CommonName: "他人", SerialNumber: "9999999999999999"}).CSR

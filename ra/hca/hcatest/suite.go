@@ -202,6 +202,9 @@ func testNeverArrived(t *testing.T, b *bench) {
 		if kind == hcasim.FaultDown && out.RetryAfter == 0 {
 			t.Fatal("the HCA said when to come back, and nobody listened")
 		}
+		b.fault(t, hcasim.FaultClosed, 1) // a query that fails is no leave to send
+		out, err = hca.Settle(context.Background(), b.adapter, p, true)
+		wantError(t, hca.Network, out, err)
 		out, err = b.adapter.Query(context.Background(), p)
 		want(t, hca.NotReceived, out, err)
 		out, err = hca.Settle(context.Background(), b.adapter, p, true)
@@ -329,6 +332,10 @@ func (b *bench) wantListed(t *testing.T, cert *x509.Certificate, listed bool) {
 // testConcurrency: copies of one request bring one certificate, different ones different certificates.
 func testConcurrency(t *testing.T, b *bench) {
 	const copies, requests = 4, 6
+	// Held up together, the copies are looked at together.
+	if err := b.Server.SetFault(hcasim.Fault{Kind: hcasim.FaultSlow, Count: -1, Delay: 100 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
 	var mu sync.Mutex
 	got := map[string][][]byte{}
 	var wg sync.WaitGroup
