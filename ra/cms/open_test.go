@@ -3,6 +3,7 @@ package cms
 import (
 	"bytes"
 	"crypto"
+	"crypto/x509"
 	"encoding/asn1"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.mozilla.org/pkcs7"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -276,6 +278,74 @@ func TestMutations(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestUnsignedAttributes: what nobody signed is refused unless the caller says otherwise.
+func TestUnsignedAttributes(t *testing.T) {
+	id := rsaIdentity()
+	cert, err := x509.ParseCertificate(id.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sd, err := pkcs7.NewSignedData(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
+	config := pkcs7.SignerInfoConfig{ExtraUnsignedAttributes: []pkcs7.Attribute{{Type: OIDRandomNonce, Value: "nonce"}}}
+	if err := sd.AddSigner(cert, id.key, config); err != nil {
+		t.Fatal(err)
+	}
+	der, err := sd.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(der, OpenOptions{})
+	wantReason(t, err, ReasonUnsignedAttrs)
+	opened, err := Open(der, OpenOptions{AllowUnsignedAttributes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := opened.Attribute(OIDRandomNonce); ok {
+		t.Error("an attribute that nobody signed reads as signed")
+	}
+}
+
+// TestAlgorithms: digest and signature algorithms that do not fit each other or hold parameters.
+func TestAlgorithms(t *testing.T) {
+	for name, c := range map[string]struct {
+		digest, set, signature asn1.ObjectIdentifier
+		simple                 bool
+		reason                 string
+	}{
+		"rsaEncryption":        {oidSHA384, oidSHA384, oidRSA, true, ""},
+		"sha256WithRSA":        {oidSHA256, oidSHA256, oidSHA256RSA, true, ""},
+		"other hash, RSA":      {oidSHA256, oidSHA256, oidSHA512RSA, true, ReasonAlgorithms},
+		"other hash, ECDSA":    {oidSHA512, oidSHA512, oidECDSASHA256, true, ReasonAlgorithms},
+		"announced otherwise":  {oidSHA256, oidSHA384, oidRSA, true, ReasonAlgorithms},
+		"parameters":           {oidSHA256, oidSHA256, oidRSA, false, ReasonAlgorithm},
+		"curve as algorithm":   {oidSHA256, oidSHA256, asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}, true, ReasonAlgorithm},
+		"DSA":                  {oidSHA256, oidSHA256, asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1}, true, ReasonAlgorithm},
+		"SHA-1 signature":      {oidSHA256, oidSHA256, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}, true, ReasonSHA1},
+		"SHA-1 digest":         {asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}, oidSHA256, oidRSA, true, ReasonSHA1},
+		"no digest algorithms": {oidSHA256, nil, oidRSA, true, ReasonAlgorithms},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := message{digest: algorithm{c.digest, true}, signatureAlg: algorithm{c.signature, c.simple}}
+			if c.set != nil {
+				m.digests = []algorithm{{c.set, true}}
+			}
+			h, err := m.hash()
+			if c.reason != "" {
+				wantReason(t, err, c.reason)
+			} else if err != nil || !h.Available() {
+				t.Fatal(err)
+			}
+		})
+	}
+	m := message{digest: algorithm{oidSHA256, false}, signatureAlg: algorithm{oidRSA, true}, digests: []algorithm{{oidSHA256, true}}}
+	_, err := m.hash()
+	wantReason(t, err, ReasonAlgorithm)
 }
 
 // TestAmbiguousSigner: two certificates with the signer's issuer and serial number and different keys.

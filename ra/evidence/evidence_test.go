@@ -211,16 +211,64 @@ func TestSealedWrongly(t *testing.T) {
 		"no consent sent":        {func(b *Bundle) { b.HCARequest = []byte("nothing of the kind") }, ReasonConsent},
 		"issued for another key": {func(b *Bundle) { b.Issued = other.Cert.Raw }, ReasonCertificate},
 		"issued not answered":    {func(b *Bundle) { b.HCAAnswer = []byte("later") }, ReasonCertificate},
-		"request no CSR":         {func(b *Bundle) { b.CSR = []byte("key"); b.HCARequest = s.request(t, b.Message, b.CSR) }, ReasonConsent},
-		"holder's attribute":     {func(b *Bundle) { b.HolderOID = "2.5.4.3" }, ReasonText},
-		"holder's no attribute":  {func(b *Bundle) { b.HolderOID = "holder" }, ReasonManifest},
-		"certificates no PEM":    {func(b *Bundle) { b.Certificates = nil; b.Certificates = [][]byte{[]byte("x")} }, ReasonMessage},
+		"issued by others": {func(b *Bundle) {
+			b.Issued = cardtest.New(t, now).Card(t, cardtest.CardOptions{Key: s.key}).Cert.Raw
+			b.HCAAnswer = b.Issued
+		}, ReasonCertificate},
+		"request no CSR":        {func(b *Bundle) { b.CSR = []byte("key"); b.HCARequest = s.request(t, b.Message, b.CSR) }, ReasonConsent},
+		"holder's attribute":    {func(b *Bundle) { b.HolderOID = "2.5.4.3" }, ReasonText},
+		"holder's no attribute": {func(b *Bundle) { b.HolderOID = "holder" }, ReasonManifest},
+		"certificates no PEM":   {func(b *Bundle) { b.Certificates = nil; b.Certificates = [][]byte{[]byte("x")} }, ReasonMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := s.bundle
 			c.edit(&b)
 			_, err := Verify(context.Background(), s.write(t, b), s.options(t))
 			wantReason(t, err, c.reason)
+		})
+	}
+}
+
+// A manifest that Write would not make, under a good seal.
+func TestManifest(t *testing.T) {
+	s := theScene(t)
+	for name, c := range map[string]struct {
+		edit   func(*manifest)
+		reason string
+	}{
+		"as written":      {func(*manifest) {}, ""},
+		"another version": {func(m *manifest) { m.Version++ }, ReasonManifest},
+		"listed twice":    {func(m *manifest) { m.Files = append(m.Files, m.Files[0]) }, ReasonDuplicate},
+		"not listed":      {func(m *manifest) { m.Files = m.Files[:len(m.Files)-1] }, ReasonExtra},
+		"another size":    {func(m *manifest) { m.Files[0].Size++ }, ReasonHash},
+		"another moment":  {func(m *manifest) { m.DecidedAt = m.DecidedAt.Add(time.Second) }, ReasonDecision},
+		"another purpose": {func(m *manifest) { m.Purpose = cardmsg.PurposeLogin }, ReasonManifest},
+		"no files":        {func(m *manifest) { m.Files = nil }, ReasonExtra},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := contents(t, s.zip)
+			sd, err := openManifest(files[FileManifest])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m manifest
+			if err := json.Unmarshal(sd.Content, &m); err != nil {
+				t.Fatal(err)
+			}
+			c.edit(&m)
+			text, err := json.Marshal(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[FileManifest] = s.window.SignWith(t, text, cms.SignOptions{SigningTime: now})
+			if _, err = Verify(context.Background(), rezip(t, files), s.options(t)); c.reason != "" {
+				wantReason(t, err, c.reason)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			files[FileManifest] = s.window.SignWith(t, append(text, "{}"...), cms.SignOptions{SigningTime: now})
+			_, err = Verify(context.Background(), rezip(t, files), s.options(t))
+			wantReason(t, err, ReasonManifest)
 		})
 	}
 }
