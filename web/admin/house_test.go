@@ -1,0 +1,297 @@
+package admin
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/pquerna/otp/totp"
+	"github.com/prometheus/client_golang/prometheus"
+	"gorm.io/gorm"
+
+	"certwindow/devices"
+	devicestore "certwindow/devices/store"
+	"certwindow/hsm/seal"
+	"certwindow/migrations"
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/audit"
+	"certwindow/ra/cardmsg"
+	"certwindow/ra/cardmsg/cardtest"
+	"certwindow/ra/consent"
+	"certwindow/ra/enrol"
+	"certwindow/ra/jobs"
+	"certwindow/ra/revoke"
+	"certwindow/ra/store"
+	"certwindow/web"
+	"certwindow/web/session"
+)
+
+const (
+	ownCode   ra.InstitutionCode = "0101090517"
+	otherCode ra.InstitutionCode = "1101020018"
+)
+
+// house is the whole window but the HSM and the HCA: real stores on SQLite, real use cases, real pages.
+type house struct {
+	t        *testing.T
+	site     *Site
+	echo     *echo.Echo
+	accounts *session.Service
+	registry *devices.Service
+	enrol    *enrol.Service
+	revoke   *revoke.Service
+	store    *store.Store
+	db       *store.DB
+	pki      *cardtest.PKI
+	cards    map[string]*cardtest.Card // by the holder in their certificate
+	staff    map[session.Role]staffer
+
+	mu sync.Mutex
+	at time.Time
+}
+
+// staffer is a member of staff who can sign in.
+type staffer struct {
+	cred     session.Credentials
+	password string
+}
+
+var operator = ra.Actor{Kind: ra.ActorCommand, ID: "operator"}
+
+func (h *house) now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at
+}
+
+func (h *house) wait(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at = h.at.Add(d)
+}
+
+// Verify judges a card's message as the window does, with the status answers of the test's own PKI.
+func (h *house) Verify(ctx context.Context, want consent.Expected, der []byte) (consent.Verified, error) {
+	u, err := cardmsg.Decode(der)
+	if err != nil {
+		return consent.Verified{}, ra.Refuse("HCA-5.1.1", "malformed", err.Error(), err)
+	}
+	var all []*cardtest.Card
+	for _, c := range h.cards {
+		all = append(all, c)
+	}
+	m, err := u.Verify(ctx, cardmsg.Options{Path: h.pki.Path(h.t, h.now(), all...), Clause: "HCA-5.1.1", Content: want.Text, Nonce: want.Nonce, Holder: want.Holder,
+		Name: want.Name, Skew: time.Minute, NotBefore: want.Issued, NotAfter: want.Expires})
+	if err != nil {
+		var c *cardmsg.Error
+		if errors.As(err, &c) {
+			return consent.Verified{}, ra.Refuse(c.Clause, c.Reason, c.Detail, err)
+		}
+		return consent.Verified{}, err
+	}
+	signer, sum := m.Signer().Fingerprint(), m.SHA256()
+	return consent.Verified{Proof: []byte("{}"), SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(sum[:])}, nil
+}
+
+func (h *house) standing(context.Context) policy.WindowStanding {
+	return policy.WindowStanding{Acknowledged: true, OwnInstitution: true, NotBefore: h.now().Add(-time.Hour), NotAfter: h.now().Add(time.Hour),
+		RevocationKnown: true, KeyMatches: true}
+}
+
+func build(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), cards: map[string]*cardtest.Card{}, staff: map[session.Role]staffer{}}
+	var err error
+	if h.db, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "w.db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.db.SQL.Close() })
+	if _, err := migrations.Up(t.Context(), h.db.SQL, migrations.SQLite); err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(make([]byte, 32), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
+		StartSweep: func(*gorm.DB) error { return nil }}, h.now, rand.Reader)
+	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, h.now, rand.Reader)
+	h.registry = devices.New(register, h.now, rand.Reader)
+	h.pki = cardtest.New(t, h.at)
+	h.enrol = enrol.NewService(store.EnrolStore{Store: h.store}, h, nil, h.standing, enrol.Config{Window: ownCode, MessageLife: 5 * time.Minute, KeyLife: time.Hour}, h.now, rand.Reader)
+	h.revoke = revoke.NewService(store.RevokeStore{Store: h.store}, h, revoke.Config{Window: ownCode, MessageLife: 5 * time.Minute}, h.now, rand.Reader)
+	h.accounts, err = session.New(h.db.Gorm, session.Deps{Sealer: sealer, Now: h.now, Rand: rand.Reader, Audit: store.AppendEvent, Idle: 10 * time.Minute,
+		Cost: session.PasswordCost{Time: 1, Memory: 64, Threads: 1}, Pepper: func(_ context.Context, data []byte) ([]byte, error) {
+			m := hmac.New(sha256.New, []byte("pepper"))
+			m.Write(data)
+			return m.Sum(nil), nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.site, err = New(Config{Development: true, Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
+		Enrolments: h.enrol, Revocations: h.revoke, AuditLog: h.auditLog, CardComponent: "http://localhost:61161",
+		BindText: func(code string) string { return "certwindow:bind#" + code }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.echo, err = web.New(web.Config{Log: slog.New(slog.DiscardHandler), Now: h.now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(),
+		Mounts: []func(*echo.Echo){h.site.Mount}, ErrorPage: h.site.ErrorPage}); err != nil {
+		t.Fatal(err)
+	}
+	h.furnish()
+	return h
+}
+
+func (h *house) auditLog(ctx context.Context, q LogQuery) (out []audit.Record, err error) {
+	err = h.store.View(ctx, func(tx *store.Tx) error {
+		out, err = tx.AuditRows(store.AuditQuery{Institution: q.Institution, Object: q.Object, Clause: q.Clause, Before: q.Before, Limit: q.Limit})
+		return err
+	})
+	return out, err
+}
+
+// furnish registers two institutions, two scopes, and one member of staff of every role.
+func (h *house) furnish() {
+	h.t.Helper()
+	ctx := h.t.Context()
+	for _, i := range []devices.Institution{{Code: ownCode, Name: "平安綜合醫院", IsWindow: true},
+		{Code: otherCode, Name: "康寧醫院", Agreement: strings.Repeat("ab", 32), AgreedFrom: h.at.AddDate(-1, 0, 0)}} {
+		h.ok(h.registry.AddInstitution(ctx, operator, i))
+	}
+	for code, name := range map[string]string{"EMR-SIGN": "電子病歷簽章", "E-PRESCRIPTION": "電子處方箋"} {
+		h.ok(h.registry.SaveScope(ctx, operator, devices.Scope{Code: code, Name: name, Approved: true}))
+	}
+	for _, r := range session.Roles {
+		n := session.NewStaff{Account: string(r), Name: "林美玲", Role: r}
+		if r == session.InstitutionAdmin {
+			n.Institution = ownCode
+		}
+		h.staff[r] = h.hire(n)
+	}
+}
+
+// hire makes an account whose initial password has been changed.
+func (h *house) hire(n session.NewStaff) staffer {
+	h.t.Helper()
+	cred, err := h.accounts.CreateStaff(h.t.Context(), operator, n)
+	h.ok(err)
+	g, err := h.accounts.Login(h.t.Context(), session.Attempt{Account: cred.Account, Password: cred.Password, Code: h.code(cred), Address: "192.0.2.1"})
+	h.ok(err)
+	const password = "correct horse"
+	_, err = h.accounts.ChangePassword(h.t.Context(), g.Session, cred.Password, password, operator)
+	h.ok(err)
+	h.wait(time.Minute)
+	return staffer{cred, password}
+}
+
+func (h *house) code(c session.Credentials) session.Secret {
+	code, err := totp.GenerateCode(c.TOTP.Reveal(), h.now())
+	h.ok(err)
+	return session.Secret(code)
+}
+
+func (h *house) ok(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// person registers somebody at an institution, with a card of his own.
+func (h *house) person(name, id, holder string, at ra.InstitutionCode) ra.PersonID {
+	h.t.Helper()
+	p, err := h.registry.RegisterPerson(h.t.Context(), operator, devices.Person{NationalID: id, Name: name, Holder: holder,
+		Email: "doctor@example.org", Phone: "0912345678"}, at)
+	h.ok(err)
+	h.cards[holder] = h.pki.Card(h.t, cardtest.CardOptions{Name: name, Holder: holder})
+	return p
+}
+
+// boundDevice registers a device of a person and binds a phone's key to it.
+func (h *house) boundDevice(code string, owner ra.PersonID, at ra.InstitutionCode) ra.DeviceID {
+	h.t.Helper()
+	ctx := h.t.Context()
+	id, err := h.registry.RegisterDevice(ctx, operator, devices.NewDevice{Code: code, Institution: at, Platform: ra.PlatformIOS, Model: "iPhone 17", Users: []ra.PersonID{owner}})
+	h.ok(err)
+	o, err := h.registry.OfferBinding(ctx, operator, id)
+	h.ok(err)
+	b, err := h.registry.PresentBinding(ctx, operator, o.Code, h.spki(), "{}")
+	h.ok(err)
+	h.ok(h.registry.ConfirmBinding(ctx, operator, id, b.ID, b.ShortCode))
+	return id
+}
+
+func (h *house) spki() []byte {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	h.ok(err)
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	h.ok(err)
+	return spki
+}
+
+// browser is one signed-in browser.
+type browser struct {
+	h      *house
+	cookie []*http.Cookie
+	csrf   string
+	lang   string
+}
+
+// signIn opens a session of the role's account.
+func (h *house) signIn(r session.Role) *browser { return h.signInAs(h.staff[r]) }
+
+func (h *house) signInAs(s staffer) *browser {
+	h.t.Helper()
+	h.wait(time.Minute)
+	g, err := h.accounts.Login(h.t.Context(), session.Attempt{Account: s.cred.Account, Password: session.Secret(s.password), Code: h.code(s.cred), Address: "192.0.2.1"})
+	h.ok(err)
+	return &browser{h: h, csrf: g.Session.CSRF, cookie: []*http.Cookie{{Name: session.CookieName, Value: g.Token.Reveal()}}}
+}
+
+func (b *browser) do(method, path string, body io.Reader, head map[string]string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "https://window.example"+path, body)
+	r.Header.Set("Accept", "text/html")
+	for k, v := range head {
+		r.Header.Set(k, v)
+	}
+	for _, c := range b.cookie {
+		r.AddCookie(c)
+	}
+	if b.lang != "" {
+		r.AddCookie(&http.Cookie{Name: languageCookie, Value: b.lang})
+	}
+	rec := httptest.NewRecorder()
+	b.h.echo.ServeHTTP(rec, r)
+	return rec
+}
+
+func (b *browser) get(path string) *httptest.ResponseRecorder { return b.do(get, path, nil, nil) }
+
+// post sends a form with this session's token, as a page of this site does.
+func (b *browser) post(path string, form url.Values) *httptest.ResponseRecorder {
+	if form == nil {
+		form = url.Values{}
+	}
+	form.Set("csrf", b.csrf)
+	return b.do(post, path, strings.NewReader(form.Encode()), map[string]string{
+		"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"})
+}
