@@ -1,0 +1,147 @@
+// Package api is the phone's side of the window: the JSON API that a hospital's mobile app talks to. Its contract
+// is openapi.yaml, which it also serves, and no address answers that is not in the table of routes.go.
+//
+// It shares nothing with the pages: no cookie, no form, no token. Every request but the public ones is signed by
+// the device's own key (package httpsig), was made a moment ago, and is taken once.
+package api
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"certwindow/devices"
+	"certwindow/ra"
+	"certwindow/ra/enrol"
+	"certwindow/ra/revoke"
+	"certwindow/ra/store"
+)
+
+// Devices is what the API needs of the register; devices.Service is one.
+type Devices interface {
+	DeviceByKey(ctx context.Context, keyHash string) (devices.Device, error)
+	Seen(ctx context.Context, d devices.Device) error
+	PresentBinding(ctx context.Context, actor ra.Actor, code string, spki []byte, client string) (devices.Binding, error)
+	BindingOfKey(ctx context.Context, id, keyHash string) (devices.Binding, error)
+}
+
+// Enrolments are the applications that wait for a key; enrol.Service is one.
+type Enrolments interface {
+	Waiting(ctx context.Context, device ra.DeviceID) ([]ra.Application, error)
+	KeyTask(ctx context.Context, device ra.DeviceID, id ra.ApplicationID) (enrol.KeyTask, error)
+	SubmitRequest(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, der, signature []byte) (ra.Application, error)
+}
+
+// Delivery hands out issued certificates; enrol.Delivery is one.
+type Delivery interface {
+	Deliver(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID) (ra.Application, *ra.Certificate, error)
+}
+
+// Certificates lists them; revoke.Service does.
+type Certificates interface {
+	Certificates(ctx context.Context, actor ra.Actor, q revoke.Query) ([]ra.Certificate, error)
+}
+
+// Keys tells whether a key may be used and uses those in the HSM; remotesign.Service is one.
+type Keys interface {
+	Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID) (string, error)
+	SignHash(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID, hash crypto.Hash, digest []byte) ([]byte, error)
+}
+
+// Requests remembers, for all replicas, which requests came before; store.Store does.
+type Requests interface {
+	UseRequestNonce(ctx context.Context, keyHash, value string, now, until time.Time) error
+	BeginAttempt(ctx context.Context, principal, key string, request [32]byte, now, until time.Time) (store.Attempt, *store.Answer, error)
+	EndAttempt(ctx context.Context, a store.Attempt, answer store.Answer, until time.Time) error
+	DropAttempt(ctx context.Context, a store.Attempt) error
+	ForgetRequests(ctx context.Context, now time.Time) error
+}
+
+// Config is what the API needs of the rest of the house. Every field must be set.
+type Config struct {
+	Now          func() time.Time
+	Log          *slog.Logger
+	Devices      Devices
+	Enrolments   Enrolments
+	Delivery     Delivery
+	Certificates Certificates
+	Keys         Keys
+	Requests     Requests
+	// StatusKey is the public key of status statements, on P-256, and StatusKeyID the kid in their headers.
+	StatusKey   crypto.PublicKey
+	StatusKeyID string
+	// ClosedNetwork are the institution's own networks: a signature with an HSM key is made for addresses in them
+	// and for no others (HCA-6.3.7).
+	ClosedNetwork []netip.Prefix
+}
+
+// API is the handlers.
+type API struct {
+	Config
+	table     []route
+	keySet    []byte
+	docs      []byte
+	byDevice  *limiter
+	byAddress *limiter
+
+	tidying sync.Mutex
+	tidied  time.Time
+}
+
+// New refuses a configuration with a gap, and reads the contract that it serves.
+func New(cfg Config) (*API, error) {
+	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
+		cfg.Keys == nil || cfg.Requests == nil || cfg.StatusKeyID == "" {
+		return nil, errors.New("api: a dependency is missing")
+	}
+	if len(cfg.ClosedNetwork) == 0 {
+		return nil, errors.New("api: HCA-6.3.7: the closed network of HSM signatures is not named")
+	}
+	if k, ok := cfg.StatusKey.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
+		return nil, errors.New("api: the key of status statements is not on P-256")
+	}
+	a := &API{Config: cfg, table: routes, byDevice: newLimiter(deviceRate, deviceBurst), byAddress: newLimiter(addressRate, addressBurst)}
+	var err error
+	if a.keySet, err = keySet(cfg.StatusKey, cfg.StatusKeyID); err != nil {
+		return nil, err
+	}
+	a.docs, err = renderDocs(contract, a.table)
+	return a, err
+}
+
+// Mount registers every route of the table; everything else under /api is not there.
+func (a *API) Mount(e *echo.Echo) {
+	for _, r := range a.table {
+		e.Add(r.method, r.echoPath(), a.guard(r))
+	}
+	e.RouteNotFound("/api/*", func(echo.Context) error { return echo.ErrNotFound })
+}
+
+// tidyEvery is how often what need not be remembered any more is deleted.
+const tidyEvery = time.Minute
+
+// tidy deletes it on the way of a request, so that nobody has to remember to run it.
+func (a *API) tidy(ctx context.Context) {
+	now := a.Now()
+	if !a.tidying.TryLock() {
+		return
+	}
+	defer a.tidying.Unlock()
+	if since := now.Sub(a.tidied); since >= 0 && since < tidyEvery {
+		return
+	}
+	a.tidied = now
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer stop()
+	if err := a.Requests.ForgetRequests(ctx, now); err != nil {
+		a.Log.Warn("used request nonces were not deleted", "cause", err.Error())
+	}
+}
