@@ -17,7 +17,7 @@ type validation struct {
 	intermediates *Pool
 	crls          []*CRL          // of Options, and fetched ones
 	ocsp          []*OCSPResponse // likewise
-	fetched       map[string]error
+	fetched       map[string]bool
 
 	signatures  int // budgets that are left
 	candidates  int
@@ -85,6 +85,7 @@ func newValidation(ctx context.Context, o *Options) *validation {
 		signatures: signatureBudget, candidates: maxCandidates, paths: maxPaths,
 		comparisons: maxComparisons, revocations: maxRevocationTry, fetches: maxFetches,
 		verifySignature: verifySignature,
+		fetched:         map[string]bool{},
 		checked:         map[[2]*Certificate]*Error{},
 	}
 	if o.AnchorPool != nil {
@@ -208,13 +209,13 @@ func (c candidate) rank(err *Error) int {
 // CA share their name, so the key identifier goes first (RFC 4158 section 3.5.12), then anchors.
 func (v *validation) issuersOf(child *Certificate) []candidate {
 	var out []candidate
-	key := string(child.Issuer.canonical())
+	key := child.Issuer.canonical()
 	for _, p := range v.anchors {
-		for _, c := range p.bySubject[key] {
+		for _, c := range p.bySubject[string(key)] {
 			out = append(out, candidate{c, true, keyScore(child.AuthorityKeyID, c)})
 		}
 	}
-	for _, c := range v.intermediates.bySubject[key] {
+	for _, c := range v.intermediates.bySubject[string(key)] {
 		out = append(out, candidate{c, false, keyScore(child.AuthorityKeyID, c)})
 	}
 	slices.SortStableFunc(out, func(a, b candidate) int { return a.score - b.score })

@@ -184,6 +184,7 @@ func ParseCertificates(pemOrDER []byte) ([]*Certificate, error) {
 	if len(pemOrDER) > MaxBundle {
 		return nil, malformed("certificates: larger than %d bytes", MaxBundle)
 	}
+	pemOrDER = bytes.TrimPrefix(pemOrDER, []byte("\xef\xbb\xbf")) // some editors put a byte order mark before PEM
 	if len(bytes.TrimSpace(pemOrDER)) == 0 {
 		return nil, nil
 	}

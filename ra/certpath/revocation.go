@@ -46,7 +46,11 @@ func (v *validation) status(path []*Certificate, i int) answer {
 	} else if b.err != nil {
 		a.err = b.err
 	}
-	if v.fetchCRLs(cert) {
+	for _, url := range cert.CRLDistributionPoints {
+		// One after the other: the first may be a small partition, and the next the complete list.
+		if !v.fetchCRL(url) {
+			continue
+		}
 		if b := v.askCRLs(path, i); b.status != 0 {
 			return b
 		} else if b.err != nil {
@@ -93,31 +97,25 @@ func (v *validation) fetchOCSP(cert, issuer *Certificate) answer {
 	return out
 }
 
-// fetchCRLs gets the CRLs that the certificate names, each address once in a validation. It tells whether
-// any CRL was added.
-func (v *validation) fetchCRLs(cert *Certificate) bool {
-	added := false
-	for _, url := range cert.CRLDistributionPoints {
-		if _, done := v.fetched[url]; done {
-			continue
-		}
-		if v.fetches--; v.fetches < 0 {
-			return added
-		}
-		if v.fetched == nil {
-			v.fetched = map[string]error{}
-		}
-		der, err := v.o.Fetcher.CRL(v.ctx, url)
-		v.fetched[url] = err
-		if err != nil {
-			continue
-		}
-		if crl, bad := parseCRL(der); bad == nil {
-			v.crls = append(v.crls, crl)
-			added = true
-		}
+// fetchCRL gets a CRL, once in a validation, and tells whether it is now among those at hand.
+func (v *validation) fetchCRL(url string) bool {
+	if v.fetched[url] {
+		return false
 	}
-	return added
+	if v.fetches--; v.fetches < 0 {
+		return false
+	}
+	v.fetched[url] = true
+	der, err := v.o.Fetcher.CRL(v.ctx, url)
+	if err != nil {
+		return false
+	}
+	crl, bad := parseCRL(der)
+	if bad != nil {
+		return false
+	}
+	v.crls = append(v.crls, crl)
+	return true
 }
 
 // reasonName gives the words of RFC 5280 section 5.3.1.
