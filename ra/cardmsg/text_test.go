@@ -165,6 +165,7 @@ func TestTextRefuses(t *testing.T) {
 		"short nonce":         func(e *Enrolment) { e.Nonce = "AAEC" },
 		"nonce with padding":  func(e *Enrolment) { e.Nonce += "=" },
 		"nonce not canonical": func(e *Enrolment) { e.Nonce = e.Nonce[:42] + "9" },
+		"nonce on two lines":  func(e *Enrolment) { e.Nonce = e.Nonce[:20] + "\n" + e.Nonce[20:] },
 		"lower ULID":          func(e *Enrolment) { e.Application = "01jd8z0000000000000000000a" },
 	} {
 		e := enrolment()
@@ -172,6 +173,9 @@ func TestTextRefuses(t *testing.T) {
 		if text, err := e.Text(); err == nil {
 			t.Errorf("%s: %s", name, text)
 		}
+	}
+	if ValidNonce(testNonce[:20]+"\n"+testNonce[20:]) || !ValidNonce(testNonce) {
+		t.Error("a nonce has another encoding")
 	}
 	for name, set := range map[string]func(*Revocation){
 		"upper hex":   func(r *Revocation) { r.Certificate = "1A" },

@@ -110,13 +110,24 @@ func (b brokenSigner) Sign(r io.Reader, d []byte, o crypto.SignerOpts) ([]byte, 
 	return sig, err
 }
 
+// untouched fails the test when it is asked to sign.
+type untouched struct {
+	crypto.Signer
+	t *testing.T
+}
+
+func (u untouched) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	u.t.Error("a key that is not the certificate's was asked to sign")
+	return nil, errors.New("asked to sign")
+}
+
 // TestSignRefuses: a key that is not the certificate's, a module that fails or signs wrongly, SHA-1, and
 // attributes given twice never become a message.
 func TestSignRefuses(t *testing.T) {
 	id, other := rsaIdentity(), p256Identity()
 	failed := errors.New("module is gone")
 	for name, f := range map[string]func() ([]byte, error){
-		"other key":    func() ([]byte, error) { return Sign(text, other.key, id.cert, SignOptions{}) },
+		"other key":    func() ([]byte, error) { return Sign(text, untouched{other.key, t}, id.cert, SignOptions{}) },
 		"fault RSA":    func() ([]byte, error) { return Sign(text, brokenSigner{id.key, nil}, id.cert, SignOptions{}) },
 		"fault ECDSA":  func() ([]byte, error) { return Sign(text, brokenSigner{other.key, nil}, other.cert, SignOptions{}) },
 		"module error": func() ([]byte, error) { return Sign(text, brokenSigner{id.key, failed}, id.cert, SignOptions{}) },

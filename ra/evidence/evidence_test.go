@@ -209,7 +209,7 @@ func TestSealedWrongly(t *testing.T) {
 		"other consent sent":     {func(b *Bundle) { b.HCARequest = s.request(t, s.card.Sign(t, b.Text, now, ""), b.CSR) }, ReasonConsent},
 		"other key request sent": {func(b *Bundle) { b.HCARequest = s.request(t, b.Message, b.Issued) }, ReasonConsent},
 		"no consent sent":        {func(b *Bundle) { b.HCARequest = []byte("nothing of the kind") }, ReasonConsent},
-		"issued for another key": {func(b *Bundle) { b.Issued = other.Cert.Raw }, ReasonCertificate},
+		"issued for another key": {func(b *Bundle) { b.Issued, b.HCAAnswer = other.Cert.Raw, other.Cert.Raw }, ReasonCertificate},
 		"issued not answered":    {func(b *Bundle) { b.HCAAnswer = []byte("later") }, ReasonCertificate},
 		"issued by others": {func(b *Bundle) {
 			b.Issued = cardtest.New(t, now).Card(t, cardtest.CardOptions{Key: s.key}).Cert.Raw
