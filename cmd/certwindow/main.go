@@ -38,6 +38,16 @@ type command struct {
 // commands is the one table of what this program can do, in the order that help prints it.
 func commands() []command {
 	return []command{
+		{"serve", "answer requests, work the queue, sweep", cmdServe},
+		{"migrate up", "bring the database to the shape that this version needs", cmdMigrateUp},
+		{"migrate status", "tell which steps the database has", cmdMigrateStatus},
+		{"staff create", "make the first window administrator", cmdStaffCreate},
+		{"sweep", "make one inventory now and revoke what must be revoked; --dry-run finds only", cmdSweep},
+		{"evidence", "write the evidence of one application as a zip", cmdEvidence},
+		{"ceremony setup", "make the token and the window's own keys", cmdCeremonySetup},
+		{"ceremony component", "make one custodian's component of a master key", cmdCeremonyComponent},
+		{"ceremony master", "make a master key from the custodians' components, or restore it", cmdCeremonyMaster},
+		{"ceremony request", "write the certification request for the dedicated certificate", cmdCeremonyRequest},
 		{"doctor", "what is configured, reachable, about to expire; --clauses: what enforces each rule", cmdDoctor},
 		{"verify chain", "judge a certificate path with CRLs and OCSP responses, off line", cmdVerifyChain},
 		{"verify message", "judge a card-signed message with its chain and revocation, off line", verifyMessage},

@@ -27,7 +27,7 @@ type KeySpec struct {
 // DefaultKeys are the key pairs that a window needs, with the algorithms to use where nothing speaks against them.
 func DefaultKeys() []KeySpec {
 	return []KeySpec{
-		{LabelDedicated, hsm.RSA2048},
+		{LabelDedicated, hsm.P256},
 		{LabelStatus, hsm.P256},
 		{LabelDeviceCA, hsm.P256},
 		{LabelAudit, hsm.P256},

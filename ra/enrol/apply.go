@@ -190,6 +190,9 @@ func (s *Service) awaiting(ctx context.Context, actor ra.Actor, id ra.Applicatio
 		if a.Kind != ra.Enrolment {
 			return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such enrolment.")
 		}
+		if err := goesOn(a); err != nil {
+			return err
+		}
 		used, err := tx.NonceUsed(a.Nonce)
 		if err != nil {
 			return err
@@ -276,3 +279,6 @@ func (s *Service) end(tx Tx, a ra.Application, event ra.ApplicationEvent) error 
 	a.State, a.Slot, a.UpdatedAt = next, nil, s.now()
 	return tx.UpdateApplication(a, from)
 }
+
+// Clauses are the rules that Sign has judged when it accepts a signature.
+var Clauses = []policy.Clause{"HCA-3.1", "HCA-3.7", "HCA-3.8", "HCA-5.1.1", "HCA-5.1.2", "HCA-5.1.3", "HCA-6.0", "HCA-7.1", "HCA-7.3", "HCA-7.5", "HCA-8.1.3", "HCA-8.1.4"}

@@ -150,3 +150,14 @@ func (s *Service) act(ctx context.Context, e ra.Event, fn func(Tx, *ra.Event) er
 }
 
 func object(id ra.ApplicationID) string { return "application/" + string(id) }
+
+// CodeBoundAgain is the failure code of an application that was voided because its device was bound anew.
+const CodeBoundAgain = "device-bound-again"
+
+// goesOn refuses, under the rule, what a new binding of the device has voided (HCA-6.0).
+func goesOn(a ra.Application) error {
+	if a.State == ra.AppVoided && a.FailureCode == CodeBoundAgain {
+		return ra.Refuse("HCA-6.0", CodeBoundAgain, "The device was bound anew since this application was made. Nothing was changed; begin a new application.", nil)
+	}
+	return nil
+}

@@ -152,6 +152,9 @@ func (s *Service) SubmitRequest(ctx context.Context, actor ra.Actor, device ra.D
 			return err
 		}
 		e.Institution = a.Institution
+		if err := goesOn(a); err != nil {
+			return err
+		}
 		if a.KeyDesign == ra.KeyHSM {
 			return ra.Errorf(ra.KindConflict, "key-in-hsm", nil, "This application's key is made by the window's HSM. Nothing was changed.")
 		}

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"certwindow/ra"
+	"certwindow/ra/enrol"
 	"certwindow/ra/jobs"
 	"certwindow/ra/notify"
 	"certwindow/ra/sweep"
@@ -182,7 +183,7 @@ func (s *Store) PutSetting(ctx context.Context, name, value string) error {
 func VoidForDevice(db *gorm.DB, id ra.DeviceID, at time.Time) error {
 	states := []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey}
 	if err := db.Model(&ra.Application{}).Where("device_id = ? AND kind = ? AND state IN ?", id, ra.Enrolment, states).
-		Updates(map[string]any{"state": ra.AppVoided, "slot": nil, "updated_at": at.UTC()}).Error; err != nil {
+		Updates(map[string]any{"state": ra.AppVoided, "slot": nil, "failure_code": enrol.CodeBoundAgain, "updated_at": at.UTC()}).Error; err != nil {
 		return err
 	}
 	return db.Where("device_id = ?", id).Delete(&holderKey{}).Error

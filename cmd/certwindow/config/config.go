@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -40,6 +41,7 @@ type Config struct {
 	SMTP      SMTP    `yaml:"smtp"`
 	Limits    Limits  `yaml:"limits"`
 	Sweep     Sweep   `yaml:"sweep"`
+	Network   Network `yaml:"network"`
 
 	dir string
 }
@@ -117,6 +119,25 @@ type Sweep struct {
 	Every       Duration `yaml:"every"`        // default 1 h, at most 24 h
 	CapPercent  int      `yaml:"cap_percent"`  // default 10
 	CapAbsolute int      `yaml:"cap_absolute"` // default 100
+}
+
+// Network says which addresses are which zone (HCA-6.3.7).
+type Network struct {
+	// Closed are the institution's private networks, leased line and VPN included, as address ranges: HSM keys sign
+	// for devices in them and for no others. Empty: HSM keys sign for nobody.
+	Closed []string `yaml:"closed"`
+}
+
+// ClosedRanges are the closed network's address ranges.
+func (n Network) ClosedRanges() (out []netip.Prefix, err error) {
+	for _, s := range n.Closed {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("network.closed: %q is not an address range such as 10.0.0.0/8", s)
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // Duration is written as Go writes them: 10m, 1h30m.
@@ -213,6 +234,8 @@ func (c *Config) check() error {
 	within("sweep.every", c.Sweep.Every, 24*time.Hour, "HCA-3.6")
 	need(c.Sweep.CapPercent > 0 && c.Sweep.CapPercent <= 100 && c.Sweep.CapAbsolute > 0, "sweep: the caps are above zero, and cap_percent is at most 100")
 	need(c.HSM.Sessions > 0 && c.HSM.Sessions <= 256, "hsm.sessions is between 1 and 256")
+	_, err = c.Network.ClosedRanges()
+	need(err == nil, "%v", err)
 	if c.Mode == Production {
 		need(c.SMTP.TLS, "production: smtp.tls must be true")
 	}

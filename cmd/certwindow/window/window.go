@@ -4,6 +4,7 @@ package window
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
@@ -59,9 +60,10 @@ type Window struct {
 	Adapter   *cmc.Adapter
 	Dedicated *Dedicated
 
-	trust   trust
-	replica string // names this process among the replicas
-	now     func() time.Time
+	trust     trust
+	statusKey crypto.PublicKey
+	replica   string // names this process among the replicas
+	now       func() time.Time
 }
 
 // trust is what the configuration pins.
@@ -274,6 +276,7 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the key of status statements: %w", err)
 	}
+	w.statusKey = status.Public()
 	w.Sign = remotesign.New(store.SignStore{Store: w.Store}, w.Token, status, ceremony.LabelStatus, w.Config.PublicURL, w.now)
 	return nil
 }

@@ -1,0 +1,183 @@
+package window
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"certwindow/cmd/certwindow/config"
+	"certwindow/devices"
+	"certwindow/hsm/ceremony"
+	"certwindow/ra"
+	"certwindow/ra/audit"
+	"certwindow/ra/jobs"
+	"certwindow/ra/jobs/work"
+	"certwindow/ra/store"
+	"certwindow/ra/sweep"
+	"certwindow/web"
+	"certwindow/web/admin"
+	"certwindow/web/api"
+)
+
+// workers is how many jobs are carried out at a time.
+const workers = 16
+
+// crlEvery is how often the HCA's list is looked for; it is fetched only when it is due.
+const crlEvery = time.Minute
+
+// shutdownTime is how long requests and jobs in hand may take to finish.
+const shutdownTime = 20 * time.Second
+
+// Serve answers requests and works jobs until ctx ends.
+func (w *Window) Serve(ctx context.Context) error {
+	if !w.Dedicated.KeyMatches() {
+		return errors.New("HCA-3.1: the dedicated certificate is not of the key in the token; configure the pair that belongs together")
+	}
+	if err := w.Queue.Work(w.DB, w.useCases(), work.Config{Workers: workers, SweepEvery: time.Duration(w.Config.Sweep.Every), Logger: w.Log}); err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(w.Config.Path(w.Config.TLS.Certificate), w.Config.Path(w.Config.TLS.Key))
+	if err != nil {
+		return fmt.Errorf("tls: %w", err)
+	}
+	handler, err := w.handler(pair)
+	if err != nil {
+		return err
+	}
+	server := web.Server(handler, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, w.Log)
+	listener, err := net.Listen("tcp", w.Config.Listen)
+	if err != nil {
+		return err
+	}
+	if err := w.Queue.Start(ctx); err != nil {
+		listener.Close()
+		return err
+	}
+	return w.run(ctx, server, listener)
+}
+
+func (w *Window) run(ctx context.Context, server *http.Server, listener net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeTLS(listener, "", "") }()
+	go w.keepCRL(ctx)
+	w.Log.Info("ready", "address", listener.Addr().String(), "mode", w.Config.Mode)
+	if f := w.Config.ReadyFile; f != "" {
+		if err := os.WriteFile(w.Config.Path(f), []byte(listener.Addr().String()+"\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	w.Log.Info("stopping")
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(end), w.Queue.Stop(end))
+}
+
+// keepCRL keeps the HCA's list fresh. Until it has one, the sweep waits; cards are judged by OCSP first.
+func (w *Window) keepCRL(ctx context.Context) {
+	tick := time.NewTicker(crlEvery)
+	defer tick.Stop()
+	for {
+		if err := w.RefreshCRL(ctx); err != nil && ctx.Err() == nil {
+			w.Log.Warn("the HCA's revocation list could not be refreshed", "cause", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// useCases are what the jobs call.
+func (w *Window) useCases() work.UseCases {
+	return work.UseCases{
+		MakeKey: func(ctx context.Context, j jobs.MakeKey) error { return w.Enrol.MakeKey(ctx, j.Application) },
+		Exchange: func(ctx context.Context, j jobs.Exchange) (time.Duration, error) {
+			return w.Exchange.Run(ctx, j.Application)
+		},
+		Notice: func(ctx context.Context, j jobs.Notice) error { return w.Notify.Deliver(ctx, j.Notice) },
+		Sweep: func(ctx context.Context, _ jobs.Sweep) (time.Duration, error) {
+			_, err := w.Sweep.Run(ctx, false)
+			if errors.Is(err, sweep.ErrBusy) {
+				return 10 * time.Second, nil
+			}
+			return 0, err
+		},
+		Lapse: func(ctx context.Context, _ jobs.Lapse) error {
+			_, err := w.Enrol.Lapse(ctx)
+			return err
+		},
+	}
+}
+
+// Checks are what must work for this replica to be ready.
+func (w *Window) Checks() []web.Check {
+	return []web.Check{
+		{Name: "database", Run: w.DB.SQL.PingContext},
+		{Name: "hsm", Run: w.Token.Healthy},
+		{Name: "hca", Run: w.Adapter.Healthy},
+	}
+}
+
+func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
+	// Phones pin the last certificate that the server shows: the one that its successors will be issued under.
+	top, err := x509.ParseCertificate(pair.Certificate[len(pair.Certificate)-1])
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	spki := sha256.Sum256(top.RawSubjectPublicKeyInfo)
+	pin := hex.EncodeToString(spki[:])
+	closed, err := w.Config.Network.ClosedRanges()
+	if err != nil {
+		return nil, err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
+		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, AuditLog: w.auditLog, CardComponent: w.Config.Card.Component,
+		CardPINOnPage: w.Config.Card.PINOnPage,
+		BindText: func(code string) string {
+			return devices.BindText{Server: w.Config.PublicURL, Code: code, Pin: pin}.String()
+		}})
+	if err != nil {
+		return nil, err
+	}
+	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Enrolments: w.Enrol, Delivery: w.Enrol, Certificates: w.Revoke,
+		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, ClosedNetwork: closed})
+	if err != nil {
+		return nil, err
+	}
+	return web.New(web.Config{Log: w.Log, Now: w.now, Rand: rand.Reader, Metrics: metrics, Checks: w.Checks(),
+		Mounts: []func(*echo.Echo){site.Mount, phone.Mount}, ErrorPage: site.ErrorPage})
+}
+
+func (w *Window) auditLog(ctx context.Context, q admin.LogQuery) (out []audit.Record, err error) {
+	err = w.Store.View(ctx, func(tx *store.Tx) error {
+		out, err = tx.AuditRows(store.AuditQuery{Institution: q.Institution, Object: q.Object, Clause: q.Clause, Before: q.Before, Limit: q.Limit})
+		return err
+	})
+	return out, err
+}
+
+// Operator is the actor of a command.
+func Operator(name string) ra.Actor { return ra.Actor{Kind: ra.ActorCommand, ID: name} }
