@@ -26,17 +26,17 @@ var judged = time.Date(2026, 11, 22, 4, 2, 0, 0, time.UTC)
 
 const judgedNonce = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
-// bench is a folder with a card's message and everything that judges it.
-type bench struct {
+// messageBench is a folder with a card's message and everything that judges it.
+type messageBench struct {
 	dir  string
 	pki  *cardtest.PKI
 	card *cardtest.Card
 	text []byte
 }
 
-func newBench(t *testing.T) bench {
+func newMessageBench(t *testing.T) messageBench {
 	t.Helper()
-	b := bench{dir: t.TempDir(), pki: cardtest.New(t, judged)}
+	b := messageBench{dir: t.TempDir(), pki: cardtest.New(t, judged)}
 	b.card = b.pki.Card(t, cardtest.CardOptions{})
 	b.text = []byte("醫事人員行動憑證廢止 HCA mobile certificate revocation v1\nnonce: " + judgedNonce + "\n")
 	b.put(t, "message.p7", b.card.Sign(t, b.text, judged, judgedNonce))
@@ -50,17 +50,17 @@ func newBench(t *testing.T) bench {
 	return b
 }
 
-func (b bench) put(t *testing.T, name string, data []byte) {
+func (b messageBench) put(t *testing.T, name string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(b.path(name), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (b bench) path(name string) string { return filepath.Join(b.dir, name) }
+func (b messageBench) path(name string) string { return filepath.Join(b.dir, name) }
 
 // args are those of a good run; more are put behind, and win.
-func (b bench) args(more ...string) []string {
+func (b messageBench) args(more ...string) []string {
 	return append([]string{"verify", "message", "--in", b.path("message.p7"), "--content", b.path("content"),
 		"--anchors", b.path("root.pem"), "--intermediates", b.path("ca.pem"), "--crl", b.path("root.crl"),
 		"--ocsp", b.path("good.ocsp"), "--at", "2026-11-22T04:02:00Z", "--nonce", judgedNonce,
@@ -91,7 +91,7 @@ func run(t *testing.T, args []string) (int, map[string]any) {
 
 // HCA-5.1.1, HCA-8.1.3, HCA-8.1.4: the command says yes with who signed what, and no with the reason.
 func TestVerifyMessage(t *testing.T) {
-	b := newBench(t)
+	b := newMessageBench(t)
 	code, answer := run(t, b.args())
 	if code != exitYes {
 		t.Fatal(answer)
@@ -151,7 +151,7 @@ func TestVerifyMessage(t *testing.T) {
 
 // A revocation answer is always needed, and wrong use is told apart from a no.
 func TestVerifyMessageUse(t *testing.T) {
-	b := newBench(t)
+	b := newMessageBench(t)
 	few := []string{"verify", "message", "--in", b.path("message.p7"), "--anchors", b.path("root.pem"),
 		"--intermediates", b.path("ca.pem"), "--at", "2026-11-22T04:02:00Z", "--json"}
 	if code, answer := run(t, few); code != exitNo {
@@ -182,7 +182,7 @@ func TestVerifyMessageUse(t *testing.T) {
 
 // HCA-3.3: evidence is judged from the command line, off line.
 func TestVerifyEvidence(t *testing.T) {
-	b := newBench(t)
+	b := newMessageBench(t)
 	text, err := cardmsg.Revocation{
 		Application: "01JD8Z0000000000000000000B", Nonce: judgedNonce, Issued: judged.Add(-time.Minute), Expires: judged.Add(time.Minute),
 		Window: "0101090517", Institution: "0101090517", Holder: "0000000112345678", Certificate: "1a", IssuerKey: "2b", Reason: "superseded",
