@@ -63,6 +63,7 @@ func TestRevocationSources(t *testing.T) {
 		"delegated, expired":      {ocsp: answer(expired, nil), want: ReasonRevocationSource},
 		"delegated by a namesake": {ocsp: answer(foreign, nil), want: ReasonRevocationSource},
 		"signed by a namesake":    {ocsp: []*OCSPResponse{ocspFor(t, root, &entity{key: namesake.key, std: root.std}, leaf, nil)}, want: ReasonRevocationSource},
+		"key hash of a namesake":  {ocsp: []*OCSPResponse{ocspFor(t, namesake, &entity{key: root.key, std: namesake.std}, leaf, func(r *ocsp.Response) { r.Certificate = nil })}, want: ReasonRevocationSource},
 		"stale":                   {ocsp: answer(root, func(r *ocsp.Response) { r.NextUpdate = noon.Add(-time.Second) }), want: ReasonRevocationSource},
 		"of the future":           {ocsp: answer(root, func(r *ocsp.Response) { r.ThisUpdate = noon.Add(10 * time.Minute) }), want: ReasonRevocationSource},
 		"a little of the future":  {ocsp: answer(root, func(r *ocsp.Response) { r.ThisUpdate = noon.Add(4 * time.Minute) }), o: Options{RequireRevocation: true}},
@@ -91,7 +92,7 @@ func TestRevocationSources(t *testing.T) {
 		"CRL forged, OCSP answers": {ocsp: answer(root, nil), crls: crls((&entity{key: namesake.key, std: root.std}).crl(t, nil))},
 		"CRL forged":               {crls: crls((&entity{key: namesake.key, std: root.std}).crl(t, nil)), want: ReasonSignature},
 	}
-	// The responder above is revoked by that CRL, so its answer does not count; the CRL itself then answers good.
+	// In "delegated, revoked" the answer of the responder does not count; the CRL that revokes it answers good.
 	for name, c := range cases {
 		c.o.Anchors, c.o.At, c.o.OCSP, c.o.CRLs = []*Certificate{root.cert}, noon, c.ocsp, c.crls
 		res, err := Validate(context.Background(), leaf.cert, c.o)
