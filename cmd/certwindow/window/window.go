@@ -51,6 +51,7 @@ type Window struct {
 	Registry  *devices.Service
 	Enrol     *enrol.Service
 	Revoke    *revoke.Service
+	Delivery  *enrol.Delivery
 	Exchange  *exchange.Service
 	Sweep     *sweep.Service
 	Sign      *remotesign.Service
@@ -262,6 +263,7 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	limits, code := w.Config.Limits, ra.InstitutionCode(w.Config.Window.Institution)
 	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, verifier, w.Token, w.Dedicated.Standing,
 		enrol.Config{Window: code, MessageLife: time.Duration(limits.MessageLife), KeyLife: time.Duration(limits.KeyLife)}, w.now, rand.Reader)
+	w.Delivery = enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.now)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, verifier,
 		revoke.Config{Window: code, MessageLife: time.Duration(limits.MessageLife)}, w.now, rand.Reader)
 	issuers := make([][]byte, 0, len(w.trust.intermediates))
