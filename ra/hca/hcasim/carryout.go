@@ -46,7 +46,7 @@ func (s *Simulator) carryOutEnrolment(r *request, t *transaction) error {
 		return err
 	}
 	made := record(cert, classMobile, Person)
-	return s.journal.update(s.now(), func(st *state) (*entry, error) {
+	return s.commit(r, func(st *state) (*entry, error) {
 		if s.reused(st, made) {
 			return nil, refuse(cmc.NoKeyReuse, "there is a certificate for this key")
 		}
@@ -77,7 +77,7 @@ func (s *Simulator) carryOutRevocation(r *request, t *transaction, der []byte) e
 		return refuse(cmc.BadRequest, "malformed revocation request")
 	}
 	now := s.now()
-	return s.journal.update(now, func(st *state) (*entry, error) {
+	return s.commit(r, func(st *state) (*entry, error) {
 		held := st.certificates[req.Serial.Text(16)]
 		if held == nil || held.Class != classMobile || !bytes.Equal(req.Issuer, s.ca.cert.RawSubject) {
 			return nil, refuse(cmc.BadCertID, "there is no such mobile certificate")

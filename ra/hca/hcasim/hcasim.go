@@ -59,11 +59,10 @@ type Simulator struct {
 	cmc      authority
 	token    string
 
-	faults   faultList
-	crls     crlCache
-	inFlight keyedMutex
-	done     chan struct{} // closed by Close: ends delays
-	closing  sync.Once
+	faults  faultList
+	crls    crlCache
+	done    chan struct{} // closed by Close: ends delays
+	closing sync.Once
 }
 
 // authority is a certificate with its key.
@@ -204,33 +203,3 @@ func (s *Simulator) BaseURL() string { return s.settings.BaseURL }
 
 // ControlToken is the bearer token of the control endpoint.
 func (s *Simulator) ControlToken() string { return s.token }
-
-// keyedMutex serialises what bears the same key: two copies of one request.
-type keyedMutex struct {
-	mu   sync.Mutex
-	held map[string]chan struct{}
-}
-
-// lock waits until nobody else holds key, and returns how to let go.
-func (k *keyedMutex) lock(key string) (unlock func()) {
-	for {
-		k.mu.Lock()
-		if k.held == nil {
-			k.held = map[string]chan struct{}{}
-		}
-		other, busy := k.held[key]
-		if !busy {
-			mine := make(chan struct{})
-			k.held[key] = mine
-			k.mu.Unlock()
-			return func() {
-				k.mu.Lock()
-				delete(k.held, key)
-				k.mu.Unlock()
-				close(mine)
-			}
-		}
-		k.mu.Unlock()
-		<-other
-	}
-}

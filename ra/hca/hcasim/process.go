@@ -33,6 +33,10 @@ type request struct {
 	institution string // of the dedicated certificate
 	body        []byte // the PKIData as it was signed
 	data        *cmc.PKIData
+
+	// seen is the record of the transaction that the decision starts from. A decision is written only while it is
+	// still the newest one.
+	seen *transaction
 }
 
 // verdict is what the CA says to a request.
@@ -40,6 +44,9 @@ type verdict struct {
 	status cmc.StatusInfo
 	cert   *x509.Certificate // of a successful enrolment
 }
+
+// errMoved means that a copy of the request was decided meanwhile.
+var errMoved = errors.New("hcasim: the transaction moved on")
 
 // errGarbage means that there is nothing to answer to.
 var errGarbage = errors.New("hcasim: not a signed CMC request")
@@ -101,9 +108,18 @@ func (s *Simulator) known(st *state, der []byte) (*x509.Certificate, *certificat
 	return cert, held, nil
 }
 
-// process decides an authenticated request, or says what became of it. Copies of one request wait for each other.
+// process decides an authenticated request, or says what became of it. Of copies that arrive together one is decided,
+// and the others learn of it.
 func (s *Simulator) process(r *request, faults faultSet) (*verdict, error) {
-	defer s.inFlight.lock(r.transaction)()
+	for {
+		v, err := s.attempt(r, faults)
+		if !errors.Is(err, errMoved) {
+			return v, err
+		}
+	}
+}
+
+func (s *Simulator) attempt(r *request, faults faultSet) (*verdict, error) {
 	if faults.has(FaultBusy) {
 		return failed(r.part(), refuse(cmc.TryLater, "busy, as told")), nil
 	}
@@ -111,6 +127,7 @@ func (s *Simulator) process(r *request, faults faultSet) (*verdict, error) {
 	if err := s.journal.view(func(st *state) { old = st.transactions[r.transaction] }); err != nil {
 		return nil, err
 	}
+	r.seen = old
 	if r.isQuery() {
 		return s.query(r, old, faults)
 	}
@@ -146,7 +163,7 @@ func (s *Simulator) recall(old *transaction, faults faultSet) (*verdict, error) 
 		if err != nil {
 			return nil, fmt.Errorf("hcasim: pending request in the journal: %w", err)
 		}
-		return s.decide(&request{transaction: old.ID, institution: old.Institution, body: old.Body, data: data}, faults)
+		return s.decide(&request{transaction: old.ID, institution: old.Institution, body: old.Body, data: data, seen: old}, faults)
 	}
 	if fail := cmc.FailInfo(old.Fail); fail != cmc.NoFailInfo {
 		return failed(old.Part, &failure{fail, old.Text}), nil
@@ -169,7 +186,7 @@ func (s *Simulator) decide(r *request, faults faultSet) (*verdict, error) {
 	t := &transaction{ID: r.transaction, Institution: r.institution, Digest: fingerprint(r.body), Part: r.part(), Fail: int(cmc.NoFailInfo)}
 	if faults.has(FaultPending) {
 		t.Pending, t.Body = true, r.body
-		if err := s.record(&entry{Transaction: t}); err != nil {
+		if err := s.commit(r, func(*state) (*entry, error) { return &entry{Transaction: t}, nil }); err != nil {
 			return nil, err
 		}
 		return s.pendingVerdict(t)
@@ -179,7 +196,7 @@ func (s *Simulator) decide(r *request, faults faultSet) (*verdict, error) {
 	switch {
 	case errors.As(err, &f):
 		t.Fail, t.Text, t.Serial = int(f.info), f.text, ""
-		if err := s.record(&entry{Transaction: t}); err != nil {
+		if err := s.commit(r, func(*state) (*entry, error) { return &entry{Transaction: t}, nil }); err != nil {
 			return nil, err
 		}
 	case err != nil:
@@ -188,8 +205,14 @@ func (s *Simulator) decide(r *request, faults faultSet) (*verdict, error) {
 	return s.recall(t, nil)
 }
 
-func (s *Simulator) record(e *entry) error {
-	return s.journal.update(s.now(), func(*state) (*entry, error) { return e, nil })
+// commit writes what f decides, unless the transaction has moved on since r was looked at.
+func (s *Simulator) commit(r *request, f func(*state) (*entry, error)) error {
+	return s.journal.update(s.now(), func(st *state) (*entry, error) {
+		if st.transactions[r.transaction] != r.seen {
+			return nil, errMoved
+		}
+		return f(st)
+	})
 }
 
 // carryOut does what is asked and records it in one line, or fails and records nothing.

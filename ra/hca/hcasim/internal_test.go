@@ -3,12 +3,15 @@ package hcasim
 import (
 	"bytes"
 	"errors"
+	"math/big"
 	"os"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"certwindow/ra/hca/cmc"
 )
 
 // newOCSPRequest asks about serial number 5 of nobody's, with a nonce.
@@ -130,5 +133,26 @@ func TestJournalRefusesNonsense(t *testing.T) {
 	}
 	if _, err := openJournal(path, true); err == nil {
 		t.Error("nonsense was read as a journal")
+	}
+}
+
+// A decision that was begun before a copy of the request was decided is not written over it.
+func TestDecisionsDoNotOverwrite(t *testing.T) {
+	s := newSimulator(t)
+	c, err := (&cmc.RevokeRequest{Issuer: s.ca.cert.RawSubject, Serial: big.NewInt(5), Reason: 1}).Control(cmc.BodyRevoke)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &request{transaction: "01JD8ZK3N4T5V6W7X8Y9Z0A1B2", institution: "i", body: []byte("b"), data: &cmc.PKIData{Controls: []cmc.Control{c}}}
+	if _, err := s.decide(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, faults := range []faultSet{nil, {FaultRefuse: Fault{}}, {FaultPending: Fault{}}} {
+		if _, err := s.decide(r, faults); !errors.Is(err, errMoved) {
+			t.Errorf("%v: %v", faults, err)
+		}
+	}
+	if v, err := s.process(r, nil); err != nil || v.status.Fail != cmc.BadCertID {
+		t.Errorf("%v, %v", v, err)
 	}
 }
