@@ -1,0 +1,146 @@
+package client
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Certificate is one certificate of this phone, as the window lists it.
+type Certificate struct {
+	Certificate string    `json:"certificate"`
+	Serial      string    `json:"serial"`
+	State       string    `json:"state"`
+	KeyDesign   string    `json:"key_design"`
+	Scope       []string  `json:"scope"`
+	NotAfter    time.Time `json:"not_after"`
+}
+
+// Certificates lists what the window knows on this phone.
+func (p *Phone) Certificates(ctx context.Context) ([]Certificate, error) {
+	var out struct{ Certificates []Certificate }
+	err := p.call(ctx, http.MethodGet, "/certificates", nil, &out)
+	return out.Certificates, err
+}
+
+// Statement is the window's word that a key may be used now.
+type Statement struct {
+	Issuer      string   `json:"iss"`
+	Certificate string   `json:"sub"`
+	Serial      string   `json:"serial"`
+	Device      string   `json:"device"`
+	Status      string   `json:"status"`
+	Scope       []string `json:"scope"`
+	IssuedAt    int64    `json:"iat"`
+	Expires     int64    `json:"exp"`
+}
+
+const (
+	statementType = "certwindow-status+jwt"
+	clockSkew     = time.Minute
+)
+
+// Status fetches the statement about a certificate and verifies it. Without one the key is not used (HCA-7.2).
+func (p *Phone) Status(ctx context.Context, certificate string) (s Statement, err error) {
+	token, _, err := p.send(ctx, http.MethodGet, "/certificates/"+certificate+"/status", nil, "")
+	if err != nil {
+		return s, err
+	}
+	var keys jose.JSONWebKeySet
+	if err := p.call(ctx, http.MethodGet, "/keys", nil, &keys); err != nil {
+		return s, err
+	}
+	payload, err := verifyStatement(string(token), keys)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(payload, &s); err != nil {
+		return s, err
+	}
+	d, err := p.Device(ctx)
+	if err != nil {
+		return s, err
+	}
+	now := p.now()
+	switch {
+	case s.Status != "good" || s.Issuer != p.state.Server || s.Certificate != certificate || s.Device != d.Device:
+		return s, errors.New("the window's statement is about something else: the key is not used")
+	case !now.Before(time.Unix(s.Expires, 0)) || time.Unix(s.IssuedAt, 0).After(now.Add(clockSkew)):
+		return s, errors.New("the window's statement is not of now: the key is not used")
+	}
+	return s, nil
+}
+
+// verifyStatement takes a JWS of one signature, ES256, by a key of the window's.
+func verifyStatement(token string, keys jose.JSONWebKeySet) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		return nil, fmt.Errorf("the window's statement cannot be read: %w", err)
+	}
+	h := jws.Signatures[0].Protected
+	if typ, _ := h.ExtraHeaders[jose.HeaderType].(string); typ != statementType {
+		return nil, errors.New("this is no status statement")
+	}
+	found := keys.Key(h.KeyID)
+	if len(found) != 1 {
+		return nil, errors.New("the window's statement is not signed by a key of the window")
+	}
+	payload, err := jws.Verify(found[0])
+	if err != nil {
+		return nil, fmt.Errorf("the window's statement is not signed by the window: %w", err)
+	}
+	return payload, nil
+}
+
+// SignDocumentHash signs a SHA-256 digest with a holder's key on this phone: ECDSA in ASN.1 DER, or RSA PKCS#1
+// v1.5. An app asks the holder for the password, the one-time code or the fingerprint here (HCA-7.4).
+func (p *Phone) SignDocumentHash(ctx context.Context, certificate string, digest []byte) ([]byte, error) {
+	if len(digest) != sha256.Size {
+		return nil, errors.New("the digest is not SHA-256")
+	}
+	h, ok := p.state.Holds[certificate]
+	if !ok {
+		return nil, errors.New("this certificate is not on this phone: fetch it first")
+	}
+	s, err := p.Status(ctx, certificate)
+	if err != nil {
+		return nil, err
+	}
+	if s.Serial != h.Serial {
+		return nil, errors.New("the window's statement is about another certificate: the key is not used")
+	}
+	key, err := loadKey(filepath.Join(p.dir, h.Application+keySuffix))
+	if err != nil {
+		return nil, err
+	}
+	return key.Sign(rand.Reader, digest, crypto.SHA256)
+}
+
+// SignWithHSM has the window's HSM sign a SHA-256 digest with the holder's key in it (HCA-6.3.5). The window
+// judges by itself whether the key may be used.
+func (p *Phone) SignWithHSM(ctx context.Context, certificate string, digest []byte) ([]byte, error) {
+	body, err := json.Marshal(struct {
+		HashAlgorithm string `json:"hash_algorithm"`
+		Hash          []byte `json:"hash"`
+	}{"SHA-256", digest})
+	if err != nil {
+		return nil, err
+	}
+	answer, _, err := p.send(ctx, http.MethodPost, "/certificates/"+certificate+"/signatures", body, unique())
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		Signature []byte `json:"signature"`
+	}
+	return out.Signature, json.Unmarshal(answer, &out)
+}

@@ -1,0 +1,161 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"certwindow/web/api/httpsig"
+)
+
+const (
+	apiPrefix = "/api/v1"
+	maxAnswer = 1 << 20 // bytes
+	patience  = 30 * time.Second
+)
+
+// Refusal is the window's no: an RFC 9457 problem document.
+type Refusal struct {
+	Status    int    `json:"status"`
+	Code      string `json:"code"`
+	Clause    string `json:"clause"` // the rule of the HCA that refused
+	Detail    string `json:"detail"`
+	RequestID string `json:"request_id"`
+}
+
+func (r *Refusal) Error() string {
+	s := fmt.Sprintf("%s (%s, request %s)", r.Detail, r.Code, r.RequestID)
+	if r.Clause != "" {
+		s = r.Clause + ": " + s
+	}
+	return s
+}
+
+// pinnedClient talks to the holder of the pinned key and to nobody else. The pin came with the QR, straight from
+// the counter's screen, so no certification authority and no name service has a say: the server must show a
+// certificate with that key, or one that chains to a certificate with it, for its own name and within its time.
+func pinnedClient(server, pin string, now func() time.Time) (*http.Client, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "https" {
+		return nil, errors.New("the window's address is not https")
+	}
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true, // the usual roots are not asked; VerifyConnection asks for the pin instead
+		VerifyConnection: func(c tls.ConnectionState) error {
+			return verifyPin(c.PeerCertificates, pin, u.Hostname(), now())
+		},
+	}
+	return &http.Client{
+		Timeout:   patience,
+		Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute},
+		// A redirect would lead a signed request to an address that its signature does not cover.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+func verifyPin(shown []*x509.Certificate, pin, host string, at time.Time) error {
+	others := x509.NewCertPool()
+	for _, c := range shown {
+		others.AddCert(c)
+	}
+	for _, c := range shown {
+		sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+		if hex.EncodeToString(sum[:]) != pin {
+			continue
+		}
+		root := x509.NewCertPool()
+		root.AddCert(c)
+		_, err := shown[0].Verify(x509.VerifyOptions{Roots: root, Intermediates: others, DNSName: host, CurrentTime: at})
+		return err
+	}
+	return errors.New("the server does not hold the key that the QR named: this is not the window")
+}
+
+// call sends one signed request and reads its answer into out.
+func (p *Phone) call(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
+	}
+	answer, _, err := p.send(ctx, method, path, body, "")
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// send sends one signed request. A status of 400 and above is a Refusal.
+func (p *Phone) send(ctx context.Context, method, path string, body []byte, idempotencyKey string) ([]byte, int, error) {
+	if p.http == nil {
+		return nil, 0, errors.New("this phone is not bound: scan the counter's QR first")
+	}
+	r, err := http.NewRequestWithContext(ctx, method, p.state.Server+apiPrefix+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(body) > 0 {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if idempotencyKey != "" {
+		r.Header.Set("Idempotency-Key", idempotencyKey)
+	}
+	if err := p.sign(r, body); err != nil {
+		return nil, 0, err
+	}
+	res, err := p.http.Do(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, 0, err
+	}
+	if res.StatusCode/100 == 2 {
+		return answer, res.StatusCode, nil
+	}
+	refusal := &Refusal{Status: res.StatusCode, Detail: "The window answered with " + res.Status + "."}
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
+		if err := json.Unmarshal(answer, refusal); err != nil {
+			return nil, 0, err
+		}
+	}
+	return nil, res.StatusCode, refusal
+}
+
+// sign signs a request with the device key (RFC 9421): what is asked, of which address, with which body, now, once.
+func (p *Phone) sign(r *http.Request, body []byte) error {
+	key, err := p.deviceKey()
+	if err != nil {
+		return err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return err
+	}
+	return httpsig.Sign(r, body, key, httpsig.Params{Created: p.now(), Nonce: unique(), KeyID: keyID(spki)})
+}
+
+// unique is 128 random bits in base64url.
+func unique() string {
+	raw := make([]byte, 16)
+	rand.Read(raw) // never fails; the program would have ended
+	return base64.RawURLEncoding.EncodeToString(raw)
+}

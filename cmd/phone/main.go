@@ -1,0 +1,218 @@
+// Command phone is a reference mobile client of the service window, for app developers to read and for tests and
+// the demonstration to drive. What it does is in package client; this file is its command line.
+//
+//	phone bind   --dir DIR --qr TEXT                         scan the counter's QR and wait for the clerk
+//	phone list   --dir DIR                                   applications that wait, certificates that are here
+//	phone enrol  --dir DIR --application ID                  make the key, hand in the request, fetch the certificate
+//	phone sign   --dir DIR --certificate ID --in FILE --out FILE
+//	phone status --dir DIR                                   what the window says of this phone and its certificates
+//
+// Exit 0: yes. Exit 1: no, with the reason. Exit 2: used wrongly. Results go to standard output, everything else to
+// standard error.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"certwindow/cmd/phone/client"
+)
+
+const (
+	exitYes = iota
+	exitNo
+	exitUsage
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr, time.Now)
+	stop()
+	os.Exit(code)
+}
+
+// options are the flags of all commands.
+type options struct {
+	dir, qr, application, certificate, in, out string
+	wait                                       time.Duration
+}
+
+// session is one run of a command.
+type session struct {
+	options
+	phone    *client.Phone
+	out, err io.Writer
+}
+
+// command is one thing to do, and the flags that it cannot do without.
+type command struct {
+	needs []string
+	do    func(context.Context, *session) error
+}
+
+var commands = map[string]command{
+	"bind":   {[]string{"dir", "qr"}, bind},
+	"list":   {[]string{"dir"}, list},
+	"enrol":  {[]string{"dir", "application"}, enrol},
+	"sign":   {[]string{"dir", "certificate", "in", "out"}, sign},
+	"status": {[]string{"dir"}, status},
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func() time.Time) int {
+	name := ""
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	cmd, ok := commands[name]
+	if !ok {
+		fmt.Fprintln(stderr, "usage: phone bind|list|enrol|sign|status --dir DIR [flags]")
+		return exitUsage
+	}
+	o, err := parse(name, cmd, args, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "phone "+name+":", err)
+		return exitUsage
+	}
+	ctx, stop := context.WithTimeout(ctx, o.wait)
+	defer stop()
+	s := &session{options: o, out: stdout, err: stderr}
+	about := client.About{Platform: "android", Model: "reference phone", OSVersion: "1", App: "tw.certwindow.phone", AppVersion: "1.0.0"}
+	if s.phone, err = client.Open(o.dir, about, now); err == nil {
+		err = cmd.do(ctx, s)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "phone "+name+":", err)
+		return exitNo
+	}
+	return exitYes
+}
+
+func parse(name string, cmd command, args []string, stderr io.Writer) (o options, err error) {
+	f := flag.NewFlagSet("phone "+name, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	all := map[string]*string{"dir": &o.dir, "qr": &o.qr, "application": &o.application, "certificate": &o.certificate, "in": &o.in, "out": &o.out}
+	what := map[string]string{"dir": "the phone's `folder`", "qr": "the `text` of the counter's QR", "application": "`id` of the application",
+		"certificate": "`id` of the certificate", "in": "`file` to sign", "out": "`file` for the signature"}
+	for _, n := range cmd.needs {
+		f.StringVar(all[n], n, "", what[n])
+	}
+	f.DurationVar(&o.wait, "wait", 10*time.Minute, "how long to wait for the window")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	for _, n := range cmd.needs {
+		if *all[n] == "" {
+			return o, fmt.Errorf("--%s is missing", n)
+		}
+	}
+	if o.wait <= 0 {
+		return o, errors.New("--wait is not positive")
+	}
+	return o, nil
+}
+
+func bind(ctx context.Context, s *session) error {
+	code, err := s.phone.Bind(ctx, s.qr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.err, "window: %s\nshort code: %s (the clerk's screen must show the same)\n", s.phone.Server(), code)
+	if err := s.phone.WaitBound(ctx); err != nil {
+		return err
+	}
+	d, err := s.phone.Device(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, "bound as", d.Code)
+	return nil
+}
+
+func list(ctx context.Context, s *session) error {
+	waiting, err := s.phone.Applications(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range waiting {
+		fmt.Fprintf(s.out, "application %s %s %s %s until %s\n", a.Application, a.State, a.KeyDesign, a.Algorithm, a.Deadline.Format(time.RFC3339))
+	}
+	certificates, err := s.phone.Certificates(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range certificates {
+		fmt.Fprintf(s.out, "certificate %s %s %s %s until %s\n", c.Certificate, c.State, c.KeyDesign, strings.Join(c.Scope, ","), c.NotAfter.Format(time.RFC3339))
+	}
+	return nil
+}
+
+func enrol(ctx context.Context, s *session) error {
+	if err := s.phone.Enrol(ctx, s.application); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.err, "the request is handed in; waiting for the certificate")
+	c, err := s.phone.Certificate(ctx, s.application)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "certificate %s serial %s until %s\n", c.Certificate, c.Serial, c.NotAfter.Format(time.RFC3339))
+	return nil
+}
+
+func sign(ctx context.Context, s *session) error {
+	document, err := os.ReadFile(s.in)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(document)
+	with := s.phone.SignDocumentHash
+	certificates, err := s.phone.Certificates(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range certificates {
+		if c.Certificate == s.certificate && c.KeyDesign == "hsm" {
+			with = s.phone.SignWithHSM
+		}
+	}
+	signature, err := with(ctx, s.certificate, digest[:])
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.options.out, signature, 0o644)
+}
+
+// status fails when one of the keys must not be used.
+func status(ctx context.Context, s *session) error {
+	d, err := s.phone.Device(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "device %s %s\n", d.Code, d.State)
+	certificates, err := s.phone.Certificates(ctx)
+	if err != nil {
+		return err
+	}
+	var refused []error
+	for _, c := range certificates {
+		statement, err := s.phone.Status(ctx, c.Certificate)
+		if err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", c.Certificate, err))
+			continue
+		}
+		fmt.Fprintf(s.out, "certificate %s may be used until %s\n", c.Certificate, time.Unix(statement.Expires, 0).UTC().Format(time.RFC3339))
+	}
+	return errors.Join(refused...)
+}
