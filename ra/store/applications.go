@@ -12,7 +12,16 @@ import (
 type Scope = policy.ApprovedScope
 
 // InsertApplication stores a new application.
-func (tx *Tx) InsertApplication(a ra.Application) error { return tx.db.Create(&a).Error }
+func (tx *Tx) InsertApplication(a ra.Application) error {
+	a = inUTC(a)
+	return tx.db.Create(&a).Error
+}
+
+// inUTC gives an application's times the zone that every stored time has: SQLite compares them as texts.
+func inUTC(a ra.Application) ra.Application {
+	a.Deadline, a.CreatedAt, a.UpdatedAt = a.Deadline.UTC(), a.CreatedAt.UTC(), a.UpdatedAt.UTC()
+	return a
+}
 
 // Application is one application of the institution, or of any when scope is empty.
 func (tx *Tx) Application(scope ra.InstitutionCode, id ra.ApplicationID) (a ra.Application, err error) {
@@ -41,8 +50,9 @@ func (tx *Tx) Applications(f enrol.Query) (out []ra.Application, err error) {
 // UpdateApplication writes an application that is still in the state from. A slot that somebody else took
 // meanwhile is refused by the database's unique key (HCA-7.5).
 func (tx *Tx) UpdateApplication(a ra.Application, from ra.ApplicationState) error {
+	a = inUTC(a)
 	return guarded(tx.db.Model(&ra.Application{}).Where("id = ? AND state = ?", a.ID, from).
-		Select("*").Omit("id", "created_at", "created_by").Updates(&a))
+		Select("*").Omit("id", "created_at", "created_by").UpdateColumns(&a)) // not Updates, which would write its own clock's time
 }
 
 // Overdue lists open applications whose deadline passed and that have not left the window.

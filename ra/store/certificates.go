@@ -15,7 +15,8 @@ import (
 
 // InsertCertificate stores a certificate that came from the HCA and was held against its request.
 func (tx *Tx) InsertCertificate(c ra.Certificate) error {
-	c.NotBefore, c.NotAfter = c.NotBefore.UTC(), c.NotAfter.UTC()
+	c.NotBefore, c.NotAfter, c.CreatedAt, c.UpdatedAt = c.NotBefore.UTC(), c.NotAfter.UTC(), c.CreatedAt.UTC(), c.UpdatedAt.UTC()
+	c.RevokedAt, c.DeliveredAt = utc(c.RevokedAt), utc(c.DeliveredAt)
 	return tx.db.Create(&c).Error
 }
 
@@ -45,8 +46,18 @@ func (tx *Tx) Certificates(f revoke.Query) (out []ra.Certificate, err error) {
 
 // UpdateCertificate writes a certificate that is still in the state from.
 func (tx *Tx) UpdateCertificate(c ra.Certificate, from ra.CertificateState) error {
+	c.RevokedAt, c.DeliveredAt, c.UpdatedAt = utc(c.RevokedAt), utc(c.DeliveredAt), c.UpdatedAt.UTC()
 	return guarded(tx.db.Model(&ra.Certificate{}).Where("id = ? AND state = ?", c.ID, from).
-		Select("state", "state_note", "reason", "revoked_at", "delivered_at", "updated_at").Updates(&c))
+		Select("state", "state_note", "reason", "revoked_at", "delivered_at", "updated_at").UpdateColumns(&c))
+}
+
+// utc is inUTC for a time that may be missing.
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
 }
 
 // CertificateBySerial finds a certificate by what a card message or a CRL names it by; false when this window
@@ -108,8 +119,8 @@ type hcaRequest struct {
 
 func rowOf(id ra.ApplicationID, r exchange.Request) hcaRequest {
 	return hcaRequest{TransactionID: id, Adapter: r.Prepared.Adapter, Kind: r.Prepared.Kind, SenderNonce: r.Prepared.SenderNonce,
-		Request: r.Prepared.Bytes, Token: r.Prepared.Token, PreparedAt: r.PreparedAt.UTC(), Attempts: r.Attempts, SentAt: r.SentAt,
-		Answer: r.Answer, AnsweredAt: r.AnsweredAt}
+		Request: r.Prepared.Bytes, Token: r.Prepared.Token, PreparedAt: r.PreparedAt.UTC(), Attempts: r.Attempts, SentAt: utc(r.SentAt),
+		Answer: r.Answer, AnsweredAt: utc(r.AnsweredAt)}
 }
 
 // Request is the committed request of an application.

@@ -108,7 +108,7 @@ func (tx *Tx) SaveRun(r sweep.Report) error {
 	if err != nil {
 		return err
 	}
-	row := sweepRun{ID: r.ID, StartedAt: r.StartedAt.UTC(), FinishedAt: r.FinishedAt, DryRun: r.DryRun, AfterID: string(r.After), Report: string(raw)}
+	row := sweepRun{ID: r.ID, StartedAt: r.StartedAt.UTC(), FinishedAt: utc(r.FinishedAt), DryRun: r.DryRun, AfterID: string(r.After), Report: string(raw)}
 	return tx.db.Save(&row).Error
 }
 
