@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type counterData struct {
 	Device     string
 	Text       string // exactly what the card signs (HCA-8.1.3)
 	Steps      []step
+	OnWay      bool // the state is one of the steps
 	Signable   bool
 	Seconds    int // how long the text may still be signed
 	PINOnPage  bool
@@ -79,6 +81,7 @@ func (p *page) counter() error {
 	d := counterData{App: a, Name: mask.Name(x.Name), NationalID: mask.ID(x.NationalID), Device: code, Text: string(a.Text),
 		Steps: stepsOf(a), PINOnPage: p.site.CardPINOnPage,
 		Signable: a.State == ra.AppAwaitingSignature && left > 0, Seconds: max(0, int(left/time.Second))}
+	d.OnWay = slices.ContainsFunc(d.Steps, func(s step) bool { return s.Here })
 	for _, c := range cardCodes {
 		d.CardErrors = append(d.CardErrors, cardError{c, p.words().say("card." + c)})
 	}

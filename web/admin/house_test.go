@@ -295,3 +295,18 @@ func (b *browser) post(path string, form url.Values) *httptest.ResponseRecorder 
 	return b.do(post, path, strings.NewReader(form.Encode()), map[string]string{
 		"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"})
 }
+
+// certificate puts a live certificate of a person on a device into the register.
+func (h *house) certificate(p ra.PersonID, d ra.DeviceID, at ra.InstitutionCode, state ra.CertificateState) ra.CertificateID {
+	h.t.Helper()
+	a, err := h.enrol.Begin(h.t.Context(), operator, enrol.New{Person: p, Device: d, Institution: at, Scope: []string{"EMR-SIGN"}, KeyDesign: ra.KeyApp, Carrier: ra.CarrierDevice})
+	h.ok(err)
+	id, err := ra.NewID(h.now(), rand.Reader)
+	h.ok(err)
+	sum := sha256.Sum256([]byte(id))
+	c := ra.Certificate{ID: ra.CertificateID(id), ApplicationID: a.ID, PersonID: p, DeviceID: d, Generation: 1, Institution: at, Scope: a.Scope, KeyDesign: a.KeyDesign,
+		Serial: hex.EncodeToString(sum[:16]), IssuerKey: hex.EncodeToString(sum[:20]), DER: []byte{0x30, 0}, Chain: []byte{}, NotBefore: h.now().Add(-time.Hour),
+		NotAfter: h.now().AddDate(3, 0, 0), State: state, CreatedAt: h.now(), UpdatedAt: h.now()}
+	h.ok(h.store.Update(h.t.Context(), func(tx *store.Tx) error { return tx.InsertCertificate(c) }))
+	return c.ID
+}

@@ -156,10 +156,10 @@ func (s *Service) freshTOTP(row *staffRow, cred *Credentials) error {
 	return nil
 }
 
-// initialPassword is 80 random bits in letters that nobody confuses when reading them aloud. There are 32, so
-// that a byte falls on each equally often.
+// initialPassword is 16 letters that nobody confuses when reading them aloud, none likelier than 9 in 256: more
+// than 77 bits.
 func initialPassword(rand io.Reader) (Secret, error) {
-	const letters = "abcdefghjkmnpqrstuvwxyz23456789+"
+	const letters = "abcdefghjkmnpqrstuvwxyz23456789"
 	var b [16]byte
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		return "", internal("random", err)
@@ -169,7 +169,7 @@ func initialPassword(rand io.Reader) (Secret, error) {
 		if i > 0 && i%4 == 0 {
 			out.WriteByte('-')
 		}
-		out.WriteByte(letters[x%32])
+		out.WriteByte(letters[int(x)%len(letters)])
 	}
 	return Secret(out.String()), nil
 }

@@ -267,6 +267,7 @@
     if (at >= 0) {
       steps.forEach((s, i) => (s.className = i < at || now.state === "completed" ? "past" : i === at ? "here" : ""));
     }
+    find("now").hidden = at >= 0;
     const label = find("now").firstElementChild;
     label.textContent = now.label;
     label.className = "state " + (now.state === "completed" ? "good" : now.open ? "wait" : "bad");
