@@ -50,17 +50,20 @@ func (c sharedCRL) Load(ctx context.Context) (crlstore.Stored, error) {
 // Store keeps a CRL, unless a newer one is kept.
 func (c sharedCRL) Store(ctx context.Context, next crlstore.Stored) error {
 	return c.s.Update(ctx, func(tx *Tx) error {
-		var rows []crl
-		if err := tx.forUpdate().Where("issuer = ?", c.issuer).Limit(1).Find(&rows).Error; err != nil {
+		// There is always a row to lock, so that two first lists are compared with each other too.
+		first := crl{Issuer: c.issuer, Number: "0", Raw: []byte{}, StoredAt: c.s.now().UTC()}
+		if err := tx.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&first).Error; err != nil {
 			return err
 		}
-		if len(rows) == 1 {
-			if kept, ok := new(big.Int).SetString(rows[0].Number, 10); ok && kept.Cmp(next.Number) > 0 {
-				return crlstore.ErrRolledBack
-			}
+		var number string
+		if err := tx.forUpdate().Model(&crl{}).Select("number").Where("issuer = ?", c.issuer).Take(&number).Error; err != nil {
+			return err
 		}
-		row := crl{Issuer: c.issuer, Number: next.Number.String(), Raw: next.Raw, StoredAt: c.s.now().UTC()}
-		return tx.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error
+		if kept, ok := new(big.Int).SetString(number, 10); ok && kept.Cmp(next.Number) > 0 {
+			return crlstore.ErrRolledBack
+		}
+		return guarded(tx.db.Model(&crl{}).Where("issuer = ?", c.issuer).
+			Updates(map[string]any{"number": next.Number.String(), "raw": next.Raw, "stored_at": c.s.now().UTC()}))
 	})
 }
 

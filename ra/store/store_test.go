@@ -3,6 +3,7 @@ package store_test
 import (
 	"testing"
 
+	"certwindow/ra/store"
 	"certwindow/ra/store/storetest"
 )
 
@@ -12,3 +13,12 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 func TestSQLite(t *testing.T) { storetest.Run(t, storetest.SQLite) }
 
 func TestPostgreSQL(t *testing.T) { storetest.Run(t, storetest.Postgres) }
+
+// Each column is one that the store knows, on both databases.
+func TestModels(t *testing.T) {
+	register := []string{"institutions", "persons", "memberships", "devices", "device_users", "device_bindings", "scopes", "scope_institutions"}
+	web := []string{"staff", "sessions", "login_attempts", "idempotency_keys"}
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		storetest.Models(t, db, append(register, web...), store.Models()...)
+	})
+}

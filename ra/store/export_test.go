@@ -1,0 +1,9 @@
+package store
+
+import "certwindow/ra"
+
+// Models are the types that this package reads and writes its tables by.
+func Models() []any {
+	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{},
+		&setting{}, &auditEvent{}, &auditHead{}}
+}
