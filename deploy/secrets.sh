@@ -11,16 +11,18 @@ umask 077
 mkdir -p secrets
 chmod 0700 secrets
 
-# keep writes standard input to a new secret, whole or not at all.
+# keep NAME COMMAND... makes a secret of what the command prints, whole or not at all, unless it is there.
 keep() {
-	if [ -e "secrets/$1" ]; then
-		echo "exists deploy/secrets/$1"
+	local file=secrets/$1
+	shift
+	if [ -e "$file" ]; then
+		echo "exists deploy/$file"
 		return
 	fi
-	cat >"secrets/$1.new"
-	chmod 0444 "secrets/$1.new"
-	mv "secrets/$1.new" "secrets/$1"
-	echo "made   deploy/secrets/$1"
+	"$@" >"$file.new"
+	chmod 0444 "$file.new"
+	mv "$file.new" "$file"
+	echo "made   deploy/$file"
 }
 
 # random prints N bytes of the system's random source in hexadecimal.
@@ -41,8 +43,12 @@ digits() {
 	echo "${out:0:$1}"
 }
 
-random 24 | keep database_password
 # Inside the private network of Compose there is no TLS; an address for production ends in sslmode=verify-full.
-printf 'postgres://certwindow:%s@postgres:5432/certwindow?sslmode=disable\n' "$(cat secrets/database_password)" | keep database_address
-digits 12 | keep hsm_pin
-digits 16 | keep hsm_so_pin
+address() {
+	printf 'postgres://certwindow:%s@postgres:5432/certwindow?sslmode=disable\n' "$(cat secrets/database_password)"
+}
+
+keep database_password random 24
+keep database_address address
+keep hsm_pin digits 12
+keep hsm_so_pin digits 16
