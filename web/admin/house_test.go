@@ -116,7 +116,10 @@ func (h *house) standing(context.Context) policy.WindowStanding {
 		RevocationKnown: true, KeyMatches: true}
 }
 
-func build(t *testing.T) *house {
+func build(t *testing.T) *house { return buildWith(t, "http://localhost:61161") }
+
+// buildWith makes a house whose counter talks to a card component at this origin.
+func buildWith(t *testing.T, component string) *house {
 	t.Helper()
 	h := &house{t: t, at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), cards: map[string]*cardtest.Card{}, staff: map[session.Role]staffer{}}
 	var err error
@@ -148,7 +151,7 @@ func build(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h.site, err = New(Config{Development: true, Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
-		Enrolments: h.enrol, Revocations: h.revoke, AuditLog: h.auditLog, CardComponent: "http://localhost:61161",
+		Enrolments: h.enrol, Revocations: h.revoke, AuditLog: h.auditLog, CardComponent: component,
 		BindText: func(code string) string { return "certwindow:bind#" + code }})
 	if err != nil {
 		t.Fatal(err)

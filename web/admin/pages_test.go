@@ -193,9 +193,10 @@ func TestPersonalDataIsMasked(t *testing.T) {
 	h.ok(err)
 	for _, role := range session.Roles {
 		b := h.signIn(role)
-		for _, path := range []string{"/persons", "/persons/" + string(p), "/devices/" + string(d), "/applications/" + string(a.ID), "/audit", "/audit?object=person/" + string(p)} {
+		for _, path := range []string{"/persons", "/persons/" + string(p), "/devices/" + string(d), "/applications/" + string(a.ID), "/audit", "/audit?object=person/" + string(p), "/staff",
+			"/staff/" + string(h.staff[session.Clerk].cred.ID)} {
 			body := b.get(path).Body.String()
-			for _, secret := range []string{"王大明", "A123456789", "0000000112345678", "doctor@example.org", "0912345678"} {
+			for _, secret := range []string{"王大明", "A123456789", "0000000112345678", "doctor@example.org", "0912345678", "林美玲"} {
 				if strings.Contains(body, secret) {
 					t.Errorf("%s as %s shows %s", path, role, secret)
 				}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"certwindow/ra"
+	"certwindow/web/admin/mask"
 	"certwindow/web/session"
 )
 
@@ -14,6 +15,9 @@ func (p *page) staffList() error {
 	list, err := p.site.Accounts.List(p.ctx(), p.actor(), p.QueryParam("after"), pageRows+1)
 	if err != nil {
 		return err
+	}
+	for i := range list {
+		list[i].Name = mask.Name(list[i].Name)
 	}
 	more := ""
 	if len(list) > pageRows {
@@ -75,6 +79,7 @@ func (p *page) staffOne() error {
 	if err != nil {
 		return err
 	}
+	st.Name = mask.Name(st.Name)
 	events, err := p.history("staff/" + string(st.ID))
 	if err != nil {
 		return err
