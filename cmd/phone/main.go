@@ -49,8 +49,8 @@ type options struct {
 // session is one run of a command.
 type session struct {
 	options
-	phone    *client.Phone
-	out, err io.Writer
+	phone          *client.Phone
+	stdout, stderr io.Writer
 }
 
 // command is one thing to do, and the flags that it cannot do without.
@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 	}
 	ctx, stop := context.WithTimeout(ctx, o.wait)
 	defer stop()
-	s := &session{options: o, out: stdout, err: stderr}
+	s := &session{options: o, stdout: stdout, stderr: stderr}
 	about := client.About{Platform: "android", Model: "reference phone", OSVersion: "1", App: "tw.certwindow.phone", AppVersion: "1.0.0"}
 	if s.phone, err = client.Open(o.dir, about, now); err == nil {
 		err = cmd.do(ctx, s)
@@ -128,7 +128,7 @@ func bind(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.err, "window: %s\nshort code: %s (the clerk's screen must show the same)\n", s.phone.Server(), code)
+	fmt.Fprintf(s.stderr, "window: %s\nshort code: %s (the clerk's screen must show the same)\n", s.phone.Server(), code)
 	if err := s.phone.WaitBound(ctx); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func bind(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(s.out, "bound as", d.Code)
+	fmt.Fprintln(s.stdout, "bound as", d.Code)
 	return nil
 }
 
@@ -146,14 +146,14 @@ func list(ctx context.Context, s *session) error {
 		return err
 	}
 	for _, a := range waiting {
-		fmt.Fprintf(s.out, "application %s %s %s %s until %s\n", a.Application, a.State, a.KeyDesign, a.Algorithm, a.Deadline.Format(time.RFC3339))
+		fmt.Fprintf(s.stdout, "application %s %s %s %s until %s\n", a.Application, a.State, a.KeyDesign, a.Algorithm, a.Deadline.Format(time.RFC3339))
 	}
 	certificates, err := s.phone.Certificates(ctx)
 	if err != nil {
 		return err
 	}
 	for _, c := range certificates {
-		fmt.Fprintf(s.out, "certificate %s %s %s %s until %s\n", c.Certificate, c.State, c.KeyDesign, strings.Join(c.Scope, ","), c.NotAfter.Format(time.RFC3339))
+		fmt.Fprintf(s.stdout, "certificate %s %s %s %s until %s\n", c.Certificate, c.State, c.KeyDesign, strings.Join(c.Scope, ","), c.NotAfter.Format(time.RFC3339))
 	}
 	return nil
 }
@@ -162,12 +162,12 @@ func enrol(ctx context.Context, s *session) error {
 	if err := s.phone.Enrol(ctx, s.application); err != nil {
 		return err
 	}
-	fmt.Fprintln(s.err, "the request is handed in; waiting for the certificate")
+	fmt.Fprintln(s.stderr, "the request is handed in; waiting for the certificate")
 	c, err := s.phone.Certificate(ctx, s.application)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "certificate %s serial %s until %s\n", c.Certificate, c.Serial, c.NotAfter.Format(time.RFC3339))
+	fmt.Fprintf(s.stdout, "certificate %s serial %s until %s\n", c.Certificate, c.Serial, c.NotAfter.Format(time.RFC3339))
 	return nil
 }
 
@@ -191,7 +191,7 @@ func sign(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.options.out, signature, 0o644)
+	return os.WriteFile(s.out, signature, 0o644)
 }
 
 // status fails when one of the keys must not be used.
@@ -200,7 +200,7 @@ func status(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "device %s %s\n", d.Code, d.State)
+	fmt.Fprintf(s.stdout, "device %s %s\n", d.Code, d.State)
 	certificates, err := s.phone.Certificates(ctx)
 	if err != nil {
 		return err
@@ -212,7 +212,7 @@ func status(ctx context.Context, s *session) error {
 			refused = append(refused, fmt.Errorf("%s: %w", c.Certificate, err))
 			continue
 		}
-		fmt.Fprintf(s.out, "certificate %s may be used until %s\n", c.Certificate, time.Unix(statement.Expires, 0).UTC().Format(time.RFC3339))
+		fmt.Fprintf(s.stdout, "certificate %s may be used until %s\n", c.Certificate, time.Unix(statement.Expires, 0).UTC().Format(time.RFC3339))
 	}
 	return errors.Join(refused...)
 }

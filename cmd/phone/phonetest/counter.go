@@ -1,0 +1,154 @@
+package phonetest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"testing"
+	"time"
+
+	"certwindow/devices"
+	"certwindow/ra"
+	"certwindow/ra/csr"
+	"certwindow/ra/enrol"
+	"certwindow/ra/store"
+)
+
+// Person registers a doctor; n tells them apart.
+func (w *Window) Person(t testing.TB, n int) ra.PersonID {
+	t.Helper()
+	id, err := w.Registry.RegisterPerson(t.Context(), Clerk, devices.Person{NationalID: fmt.Sprintf("A1%08d", n), Name: fmt.Sprintf("王小明%d", n),
+		Holder: fmt.Sprintf("000000A1%08d", n)}, Code)
+	must(t, err)
+	return id
+}
+
+// Device registers a phone and its users.
+func (w *Window) Device(t testing.TB, code string, users ...ra.PersonID) ra.DeviceID {
+	t.Helper()
+	id, err := w.Registry.RegisterDevice(t.Context(), Clerk, devices.NewDevice{Code: code, Institution: Code, Platform: ra.PlatformAndroid,
+		Model: "reference phone", Shared: len(users) > 1, Users: users})
+	must(t, err)
+	return id
+}
+
+// Offer is the text of the QR on the counter's screen.
+func (w *Window) Offer(t testing.TB, id ra.DeviceID) string {
+	t.Helper()
+	o, err := w.Registry.OfferBinding(t.Context(), Clerk, id)
+	must(t, err)
+	return devices.BindText{Server: w.Server.URL, Code: o.Code, Pin: w.Pin()}.String()
+}
+
+// Confirm is the clerk's click, after comparing the short codes.
+func (w *Window) Confirm(t testing.TB, id ra.DeviceID, shortCode string) {
+	t.Helper()
+	b, found, err := w.Registry.Binding(t.Context(), Clerk, id)
+	must(t, err)
+	if !found {
+		t.Fatal("no phone has presented itself")
+	}
+	must(t, w.Registry.ConfirmBinding(t.Context(), Clerk, id, b.ID, shortCode))
+}
+
+// Apply is an application that the holder's card has signed.
+func (w *Window) Apply(t testing.TB, person ra.PersonID, device ra.DeviceID, design ra.KeyDesign, algorithm string) ra.Application {
+	t.Helper()
+	a, err := w.Enrol.Begin(t.Context(), Clerk, enrol.New{Person: person, Device: device, Institution: Code, Scope: []string{"EMR-SIGN"},
+		KeyDesign: design, Carrier: ra.CarrierDevice, Algorithm: algorithm})
+	must(t, err)
+	a, err = w.Enrol.Sign(t.Context(), Clerk, a.ID, enrol.Signature{CMS: []byte("signed by a card: " + a.Nonce), Insertion: "1"})
+	must(t, err)
+	if design == ra.KeyHSM {
+		must(t, w.Enrol.MakeKey(t.Context(), a.ID))
+	}
+	return a
+}
+
+// authority issues in the HCA's place.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority(t testing.TB, now time.Time) authority {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test authority"}, NotBefore: now.Add(-time.Hour),
+		NotAfter: now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: []byte{1, 2, 3}}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	must(t, err)
+	c, err := x509.ParseCertificate(der)
+	must(t, err)
+	return authority{c, key}
+}
+
+// Issue answers an application's request as the HCA would, with a certificate of one year.
+func (w *Window) Issue(t testing.TB, id ra.ApplicationID) ra.Certificate {
+	t.Helper()
+	var c ra.Certificate
+	must(t, w.Store.Update(t.Context(), func(tx *store.Tx) error {
+		a, err := tx.Application("", id)
+		if err != nil {
+			return err
+		}
+		if c, err = w.issue(a); err != nil {
+			return err
+		}
+		from := a.State
+		for _, e := range []ra.ApplicationEvent{ra.AppSend, ra.AppAnswered} {
+			if a.State, err = ra.NextApplication(a.Kind, a.State, e, a.Deadline, w.Now()); err != nil {
+				return err
+			}
+		}
+		if err := tx.InsertCertificate(c); err != nil {
+			return err
+		}
+		a.CertificateID = &c.ID
+		return tx.UpdateApplication(a, from)
+	}))
+	return c
+}
+
+func (w *Window) issue(a ra.Application) (ra.Certificate, error) {
+	r, err := csr.Parse(a.CSR)
+	if err != nil {
+		return ra.Certificate{}, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return ra.Certificate{}, err
+	}
+	now := w.Now()
+	tmpl := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "holder"}, NotBefore: now.Add(-time.Minute), NotAfter: now.AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, w.issuer.certificate, r.PublicKey, w.issuer.key)
+	if err != nil {
+		return ra.Certificate{}, err
+	}
+	id, err := ra.NewID(now, rand.Reader)
+	return ra.Certificate{ID: ra.CertificateID(id), ApplicationID: a.ID, PersonID: a.PersonID, DeviceID: a.DeviceID, Generation: a.Generation,
+		Institution: a.Institution, Scope: a.Scope, KeyDesign: a.KeyDesign, Serial: serial.Text(16), IssuerKey: hex.EncodeToString(w.issuer.certificate.SubjectKeyId),
+		DER: der, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), NotBefore: tmpl.NotBefore, NotAfter: tmpl.NotAfter,
+		State: ra.CertLive, CreatedAt: now, UpdatedAt: now}, err
+}
+
+// SetState moves a certificate to a state, as a revocation or the sweep would.
+func (w *Window) SetState(t testing.TB, id ra.CertificateID, s ra.CertificateState) {
+	t.Helper()
+	must(t, w.Store.Update(t.Context(), func(tx *store.Tx) error {
+		c, err := tx.Certificate("", id)
+		if err != nil {
+			return err
+		}
+		from := c.State
+		c.State = s
+		return tx.UpdateCertificate(c, from)
+	}))
+}

@@ -1,0 +1,194 @@
+// Package phonetest runs a service window for tests of phones: the real API, use cases and stores on a SQLite
+// database in the test's folder, behind TLS on a free port. What needs a card reader or the HCA is stood in for:
+// every card's signature is believed, and Issue takes the HCA's place.
+package phonetest
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"gorm.io/gorm"
+
+	"certwindow/devices"
+	devicestore "certwindow/devices/store"
+	"certwindow/hsm"
+	"certwindow/hsm/p11/p11test"
+	"certwindow/hsm/seal"
+	"certwindow/migrations"
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/consent"
+	"certwindow/ra/enrol"
+	"certwindow/ra/jobs"
+	"certwindow/ra/remotesign"
+	"certwindow/ra/revoke"
+	"certwindow/ra/store"
+	"certwindow/web"
+	"certwindow/web/api"
+)
+
+// Code is the one institution's.
+const Code ra.InstitutionCode = "0101090517"
+
+// StatusKeyID names the key of status statements.
+const StatusKeyID = "test-status"
+
+// Clerk is who works at the counter.
+var Clerk = ra.Actor{Kind: ra.ActorStaff, ID: "clerk", Institution: Code, Session: "counter-1"}
+
+// Window is the running window.
+type Window struct {
+	Server   *httptest.Server
+	Store    *store.Store
+	DB       *store.DB
+	Registry *devices.Service
+	Enrol    *enrol.Service
+	Revoke   *revoke.Service
+	Config   api.Config // as the running API has it
+
+	issuer authority
+	mu     sync.Mutex
+	at     time.Time
+}
+
+// Options are what a test may want otherwise.
+type Options struct {
+	HSM           bool // holders' keys in a SoftHSM token; the test skips where there is none
+	ClosedNetwork []netip.Prefix
+}
+
+// New starts a window with one institution and the scope EMR-SIGN. It ends with the test.
+func New(t testing.TB, o Options) *Window {
+	t.Helper()
+	w := &Window{at: time.Now().UTC().Truncate(time.Second)}
+	ctx := t.Context()
+	var err error
+	w.DB, err = store.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "window.db"))
+	must(t, err)
+	t.Cleanup(func() { w.DB.Close() })
+	_, err = migrations.Up(ctx, w.DB.SQL, w.DB.Dialect)
+	must(t, err)
+	w.stores(t)
+	w.useCases(t, o)
+	w.serve(t)
+	must(t, w.Registry.AddInstitution(ctx, ra.Actor{Kind: ra.ActorCommand}, devices.Institution{Code: Code, Name: "Test Hospital", IsWindow: true,
+		Agreement: hex.EncodeToString(make([]byte, 32)), AgreedFrom: w.Now().Add(-time.Hour)}))
+	must(t, w.Registry.SaveScope(ctx, ra.Actor{Kind: ra.ActorCommand}, devices.Scope{Code: "EMR-SIGN", Name: "Electronic records", Approved: true}))
+	return w
+}
+
+// Now is the window's clock.
+func (w *Window) Now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at
+}
+
+// Pass lets time go by.
+func (w *Window) Pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = w.at.Add(d)
+}
+
+func (w *Window) stores(t testing.TB) {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	sealer, err := seal.New(secret, rand.Reader)
+	must(t, err)
+	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
+		StartSweep: func(*gorm.DB) error { return nil }}, w.Now, rand.Reader)
+	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, w.Now, rand.Reader)
+	w.Registry = devices.New(register, w.Now, rand.Reader)
+}
+
+func (w *Window) useCases(t testing.TB, o Options) {
+	var keys keyMaker = noKeys{}
+	if o.HSM {
+		keys = p11test.Token(t)
+	}
+	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, believer{}, keys, w.standing,
+		enrol.Config{Window: Code, MessageLife: 5 * time.Minute, KeyLife: 24 * time.Hour}, w.Now, rand.Reader)
+	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, believer{}, revoke.Config{Window: Code, MessageLife: 5 * time.Minute}, w.Now, rand.Reader)
+	status, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	w.issuer = newAuthority(t, w.Now())
+	if o.ClosedNetwork == nil {
+		o.ClosedNetwork = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	}
+	w.Server = httptest.NewUnstartedServer(nil)
+	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Enrolments: w.Enrol,
+		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
+		Keys:     remotesign.New(store.SignStore{Store: w.Store}, keys, status, StatusKeyID, "https://"+w.Server.Listener.Addr().String(), w.Now),
+		Requests: w.Store, StatusKey: status.Public(), StatusKeyID: StatusKeyID, ClosedNetwork: o.ClosedNetwork}
+}
+
+func (w *Window) serve(t testing.TB) {
+	a, err := api.New(w.Config)
+	must(t, err)
+	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount}})
+	must(t, err)
+	w.Server.Config.Handler = newContract(t, e)
+	w.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	w.Server.StartTLS()
+	t.Cleanup(w.Server.Close)
+}
+
+func (w *Window) standing(context.Context) policy.WindowStanding {
+	return policy.WindowStanding{Acknowledged: true, OwnInstitution: true, NotBefore: w.Now().Add(-time.Hour), NotAfter: w.Now().Add(time.Hour),
+		RevocationKnown: true, KeyMatches: true}
+}
+
+// Pin is what the QR says of the server's key.
+func (w *Window) Pin() string {
+	sum := sha256.Sum256(w.Server.Certificate().RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}
+
+// believer takes every card's signature for good.
+type believer struct{}
+
+func (believer) Verify(_ context.Context, _ consent.Expected, cms []byte) (consent.Verified, error) {
+	sum := sha256.Sum256(cms)
+	return consent.Verified{Proof: []byte("{}"), MessageSHA256: hex.EncodeToString(sum[:])}, nil
+}
+
+type keyMaker interface {
+	GenerateWrapped(ctx context.Context, alg hsm.Algorithm, b hsm.Binding) (hsm.WrappedKey, error)
+	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
+}
+
+// noKeys is a window without an HSM.
+type noKeys struct{}
+
+var errNoHSM = errors.New("phonetest: this window has no HSM")
+
+func (noKeys) GenerateWrapped(context.Context, hsm.Algorithm, hsm.Binding) (hsm.WrappedKey, error) {
+	return hsm.WrappedKey{}, errNoHSM
+}
+
+func (noKeys) SignerFor(context.Context, hsm.WrappedKey, hsm.Binding) (crypto.Signer, error) {
+	return nil, errNoHSM
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
