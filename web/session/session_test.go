@@ -5,26 +5,23 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/pquerna/otp/totp"
-	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 
 	"certwindow/hsm/seal"
-	"certwindow/migrations"
 	"certwindow/ra"
+	"certwindow/ra/store"
+	"certwindow/ra/store/storetest"
 )
 
 // bench is a service on a database of its own, with a clock that the test moves.
 type bench struct {
 	*Service
 	t      *testing.T
-	file   string
 	mu     sync.Mutex
 	at     time.Time
 	events []ra.Event
@@ -41,32 +38,39 @@ func pepperOf(key string) func(context.Context, []byte) ([]byte, error) {
 	}
 }
 
-func newBench(t *testing.T) *bench {
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// each runs a test on a fresh database of each kind.
+func each(t *testing.T, f func(*testing.T, *bench)) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) { f(t, newBench(t, db)) })
+}
+
+func newBench(t *testing.T, db *store.DB) *bench {
 	t.Helper()
-	b := &bench{t: t, file: filepath.Join(t.TempDir(), "x.db"), at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)}
-	db, err := gorm.Open(sqlite.Open("file:"+b.file+"?_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_txlock=immediate"),
-		&gorm.Config{Logger: logger.Discard})
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := db.DB()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { raw.Close() })
-	if _, err := migrations.Up(t.Context(), raw, migrations.SQLite); err != nil {
-		t.Fatal(err)
-	}
+	b := &bench{t: t, at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)}
 	sealer, err := seal.New(make([]byte, 32), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Service, err = New(db, Deps{Sealer: sealer, Pepper: pepperOf("pepper"), Now: b.now, Rand: rand.Reader,
+	b.Service, err = New(db.Gorm, Deps{Sealer: sealer, Pepper: pepperOf("pepper"), Now: b.now, Rand: rand.Reader,
 		Audit: b.audit, Idle: 10 * time.Minute, Cost: cheap})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Each column of the tables is one that the package knows, on both databases.
+func TestModels(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var others []string
+		for _, c := range storetest.Columns(t, db) {
+			if c.Table != "staff" && c.Table != "sessions" {
+				others = append(others, c.Table)
+			}
+		}
+		storetest.Models(t, db, others, &staffRow{}, &sessionRow{})
+	})
 }
 
 func (b *bench) now() time.Time {
@@ -150,8 +154,9 @@ func codeOf(err error) string {
 	return ra.AsError(err).Code
 }
 
-func TestNewRefusesWhatIsMissingOrLoose(t *testing.T) {
-	b := newBench(t)
+func TestNewRefusesWhatIsMissingOrLoose(t *testing.T) { each(t, testNewRefusesWhatIsMissingOrLoose) }
+
+func testNewRefusesWhatIsMissingOrLoose(t *testing.T, b *bench) {
 	for name, change := range map[string]func(*Deps){
 		"sealer": func(d *Deps) { d.Sealer = nil }, "pepper": func(d *Deps) { d.Pepper = nil }, "now": func(d *Deps) { d.Now = nil },
 		"rand": func(d *Deps) { d.Rand = nil }, "audit": func(d *Deps) { d.Audit = nil }, "no idle": func(d *Deps) { d.Idle = 0 },
@@ -166,8 +171,9 @@ func TestNewRefusesWhatIsMissingOrLoose(t *testing.T) {
 }
 
 // HCA-8.1.1: ten minutes without use end a session, by the server's clock.
-func TestIdleSessionEnds(t *testing.T) {
-	b := newBench(t)
+func TestIdleSessionEnds(t *testing.T) { each(t, testIdleSessionEnds) }
+
+func testIdleSessionEnds(t *testing.T, b *bench) {
 	c := b.clerk("lin.mei", "correct horse")
 	g := b.must(c, "correct horse")
 	for range 5 {
@@ -188,8 +194,9 @@ func TestIdleSessionEnds(t *testing.T) {
 }
 
 // HCA-8.1.1: a background poll is not a use.
-func TestBackgroundPollKeepsNothingAlive(t *testing.T) {
-	b := newBench(t)
+func TestBackgroundPollKeepsNothingAlive(t *testing.T) { each(t, testBackgroundPollKeepsNothingAlive) }
+
+func testBackgroundPollKeepsNothingAlive(t *testing.T, b *bench) {
 	g := b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
 	for range 9 {
 		b.wait(time.Minute)
@@ -208,8 +215,9 @@ func TestBackgroundPollKeepsNothingAlive(t *testing.T) {
 }
 
 // HCA-8.1.1: twelve hours are the most, however busy.
-func TestSessionHasAnAbsoluteEnd(t *testing.T) {
-	b := newBench(t)
+func TestSessionHasAnAbsoluteEnd(t *testing.T) { each(t, testSessionHasAnAbsoluteEnd) }
+
+func testSessionHasAnAbsoluteEnd(t *testing.T, b *bench) {
 	g := b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
 	for range 12*12 - 1 {
 		b.wait(5 * time.Minute)
@@ -224,8 +232,9 @@ func TestSessionHasAnAbsoluteEnd(t *testing.T) {
 }
 
 // HCA-8.1.1, HCA-3.7: signing out, signing out everywhere, and stopping the account end sessions at once.
-func TestWaysASessionEnds(t *testing.T) {
-	b := newBench(t)
+func TestWaysASessionEnds(t *testing.T) { each(t, testWaysASessionEnds) }
+
+func testWaysASessionEnds(t *testing.T, b *bench) {
 	c := b.clerk("lin.mei", "correct horse")
 	open := func() Grant {
 		b.wait(time.Minute)
@@ -267,8 +276,9 @@ func TestWaysASessionEnds(t *testing.T) {
 	}
 }
 
-func TestTokensOfOthersAreNoSession(t *testing.T) {
-	b := newBench(t)
+func TestTokensOfOthersAreNoSession(t *testing.T) { each(t, testTokensOfOthersAreNoSession) }
+
+func testTokensOfOthersAreNoSession(t *testing.T, b *bench) {
 	g := b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
 	for _, token := range []string{"", "x", g.Token.Reveal() + "A", g.Token.Reveal()[:42] + "!", string(g.Session.hash)} {
 		if _, err := b.Authenticate(t.Context(), Secret(token), false); codeOf(err) != "no-session" {
@@ -286,8 +296,9 @@ func TestTokensOfOthersAreNoSession(t *testing.T) {
 	}
 }
 
-func TestSweepRemovesWhatIsOver(t *testing.T) {
-	b := newBench(t)
+func TestSweepRemovesWhatIsOver(t *testing.T) { each(t, testSweepRemovesWhatIsOver) }
+
+func testSweepRemovesWhatIsOver(t *testing.T, b *bench) {
 	b.must(b.clerk("lin.mei", "correct horse"), "correct horse")
 	b.wait(10 * time.Minute)
 	if err := b.Sweep(t.Context()); err != nil {
