@@ -230,3 +230,27 @@ func TestCounterInABrowser(t *testing.T) {
 	d.do(chromedp.Click("[data-sign]"))
 	d.until("taking his signature", `document.querySelector("[data-counter]").dataset.state === "awaiting-key"`)
 }
+
+// HCA-8.1.1: a warning stands on the page two minutes before the session ends, and one click keeps it; a page that
+// is left alone until the end goes to the sign-in page.
+func TestIdleWarningInABrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	d := openDesk(t)
+	later := func(by time.Duration) { // on the server and in the browser
+		d.wait(by)
+		d.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			_, err := chromedp.Run(ctx, chromedp.Evaluate[int64](fmt.Sprintf(`(() => { const now = Date.now; Date.now = () => now() + %d; return Date.now(); })()`, by.Milliseconds())))
+			return err
+		}))
+	}
+	d.do(chromedp.Navigate(d.url + "/persons"))
+	d.until("no warning at first", `document.querySelector("[data-stay]").hidden`)
+	later(8*time.Minute + 30*time.Second)
+	d.until("the warning", `!document.querySelector("[data-stay]").hidden && /^1:[0-3]\d$/.test(document.querySelector("[data-left]").textContent)`)
+	d.do(chromedp.Click("[data-stay] button"))
+	d.until("staying", `document.querySelector("[data-stay]").hidden`)
+	later(10 * time.Minute)
+	d.until("the end", `location.pathname === "/login" && document.body.innerText.includes("超過十分鐘未使用")`)
+}

@@ -489,3 +489,84 @@ func TestNewRefusesWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// HCA-5.2.1: a holder revokes by card, at the same counter; from the signature on the certificate is being revoked.
+func TestCounterTakesARevocation(t *testing.T) {
+	h := build(t)
+	p := h.person("王大明", "A123456789", "0000000112345678", ownCode)
+	d := h.boundDevice("D-1", p, ownCode)
+	c := h.certificate(p, d, ownCode, ra.CertLive)
+	b := h.signIn(session.Clerk)
+	if !strings.Contains(b.get("/certificates/"+string(c)).Body.String(), "廢止這張憑證") {
+		t.Error("the page does not offer the revocation")
+	}
+	if strings.Contains(h.signIn(session.Auditor).get("/certificates/"+string(c)).Body.String(), "廢止這張憑證") {
+		t.Error("the page offers the revocation to an auditor")
+	}
+	at := b.post("/certificates/"+string(c)+"/revoke", url.Values{"reason": {"keyCompromise"}}).Header().Get("Location")
+	text := shownText(t, b.get(at).Body.String())
+	if !strings.HasPrefix(text, "醫事人員行動憑證廢止") || !strings.Contains(text, "reason: keyCompromise") {
+		t.Fatalf("%q", text)
+	}
+	cms := h.cards["0000000112345678"].Sign(t, []byte(text), h.now(), "")
+	rec := b.post(at+"/sign", url.Values{"signature": {base64.StdEncoding.EncodeToString(cms)}})
+	if rec.Code != 200 {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	if body := b.get("/certificates/" + string(c)).Body.String(); !strings.Contains(body, "廢止中") || strings.Contains(body, "廢止這張憑證") {
+		t.Error("the certificate is not being revoked")
+	}
+	if rec := b.post("/certificates/"+string(c)+"/revoke", url.Values{"reason": {"superseded"}}); rec.Code != http.StatusConflict {
+		t.Errorf("a second revocation: %d", rec.Code)
+	}
+}
+
+// The band stands on every page in development, and on none in production.
+func TestDevelopmentBand(t *testing.T) {
+	h := build(t)
+	for _, development := range []bool{true, false} {
+		h.site.Development = development
+		b := h.signIn(session.Clerk)
+		for _, path := range []string{"/login", "/", "/persons", "/nowhere"} {
+			if got := strings.Contains(b.get(path).Body.String(), `class="development"`); got != development {
+				t.Errorf("%s in development=%v: %v", path, development, got)
+			}
+		}
+	}
+}
+
+// Lists go on by a cursor, and their filters stand in the address.
+func TestListsPage(t *testing.T) {
+	h := build(t)
+	p := h.person("王大明", "A123456789", "0000000112345678", ownCode)
+	d := h.boundDevice("D-1", p, ownCode)
+	for range pageRows + 5 {
+		h.certificate(p, d, ownCode, ra.CertLive)
+	}
+	b := h.signIn(session.Auditor)
+	link := regexp.MustCompile(`href="([^"]+)" rel="next"`)
+	row := regexp.MustCompile(`<a class="serial" href="(/certificates/[0-9A-Z]{26})"`)
+	seen := map[string]bool{}
+	for at, pages := "/certificates?state=live", 0; at != ""; pages++ {
+		body := b.get(at).Body.String()
+		for _, m := range row.FindAllStringSubmatch(body, -1) {
+			if seen[m[1]] {
+				t.Errorf("%s stands on two pages", m[1])
+			}
+			seen[m[1]] = true
+		}
+		m := link.FindStringSubmatch(body)
+		if at = ""; m != nil {
+			at = html.UnescapeString(m[1])
+			if !strings.Contains(at, "state=live") || pages > 3 {
+				t.Fatalf("the next page is %s", at)
+			}
+		}
+	}
+	if len(seen) != pageRows+5 {
+		t.Errorf("%d rows", len(seen))
+	}
+	if body := b.get("/certificates?state=revoked").Body.String(); row.MatchString(body) {
+		t.Error("the filter does not hold")
+	}
+}
