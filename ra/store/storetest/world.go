@@ -33,7 +33,7 @@ const (
 // Noon is when a World's clock begins, with a fraction of a second that not every database keeps whole.
 var Noon = time.Date(2026, 11, 22, 4, 0, 0, 123456789, time.UTC)
 
-// Register is a register in memory, whose facts a test sets.
+// Register is a register in memory, whose facts a test sets. The zero value holds nobody.
 type Register struct {
 	mu           sync.Mutex
 	persons      map[ra.PersonID]ra.PersonFacts
@@ -87,6 +87,9 @@ func (r *Register) ApprovedScopes(*gorm.DB) ([]store.Scope, error) {
 func (r *Register) Person(id ra.PersonID, change func(*ra.PersonFacts)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.persons == nil {
+		r.persons = map[ra.PersonID]ra.PersonFacts{}
+	}
 	p := r.persons[id]
 	p.ID = id
 	p.Institutions = slices.Clone(p.Institutions)
