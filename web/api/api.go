@@ -117,12 +117,11 @@ func New(cfg Config) (*API, error) {
 	return a, err
 }
 
-// Mount registers every route of the table; everything else under /api is not there.
+// Mount registers every route of the table, and nothing else.
 func (a *API) Mount(e *echo.Echo) {
 	for _, r := range a.table {
 		e.Add(r.method, r.echoPath(), a.guard(r))
 	}
-	e.RouteNotFound("/api/*", func(echo.Context) error { return echo.ErrNotFound })
 }
 
 // tidyEvery is how often what need not be remembered any more is deleted.
