@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -218,4 +220,36 @@ func TestFirstDay(t *testing.T) {
 		last = fmt.Sprint(status, " ", body)
 	}
 	t.Errorf("the window did not become ready: %s", last)
+}
+
+// A command line in a guide is one that the program takes: nobody looks for the right flag at three in the morning.
+func TestGuidesNameRealCommands(t *testing.T) {
+	flag := regexp.MustCompile(` --([a-z][a-z0-9-]*)`)
+	checked := 0
+	for _, file := range []string{"docs/operating.md", "deploy/first-day.sh"} {
+		text := strings.ReplaceAll(readFile(t, file), "\\\n", " ")
+		for _, line := range regexp.MustCompile("(?m)(?:^\\s*|`)certwindow ([a-z][^\n`#]*)").FindAllStringSubmatch(text, -1) {
+			args := strings.Fields(line[1])
+			words := slices.IndexFunc(args, func(s string) bool {
+				return strings.HasPrefix(s, "-") || !regexp.MustCompile(`^[a-z]+$`).MatchString(s)
+			})
+			if words >= 0 {
+				args = args[:words]
+			}
+			var help bytes.Buffer
+			if code := dispatch(context.Background(), append(args, "--help"), streams{strings.NewReader(""), io.Discard, &help}); code != exitYes {
+				t.Errorf("%s: there is no command %q", file, strings.Join(args, " "))
+				continue
+			}
+			for _, f := range flag.FindAllStringSubmatch(line[1], -1) {
+				if !regexp.MustCompile(`(?m)^  -` + f[1] + `\b`).Match(help.Bytes()) {
+					t.Errorf("%s: certwindow %s has no flag --%s", file, strings.Join(args, " "), f[1])
+				}
+			}
+			checked++
+		}
+	}
+	if checked < 15 {
+		t.Errorf("only %d command lines were found", checked)
+	}
 }
