@@ -157,7 +157,11 @@ func (s *Service) revoked(ctx context.Context, w work) error {
 		if err := a.save(tx); err != nil {
 			return err
 		}
-		return Confirm(tx, w.target.ID, s.now())
+		c, err := tx.Certificate("", w.target.ID)
+		if err != nil || !c.State.Valid() {
+			return err // it expired meanwhile, or the sweep saw it on the HCA's list before this answer came
+		}
+		return Confirm(tx, c.ID, s.now())
 	})
 }
 
