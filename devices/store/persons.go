@@ -197,3 +197,6 @@ func (s *Store) Address(ctx context.Context, id ra.PersonID) (email, locale stri
 	p, err := (&tx{db: s.db.WithContext(ctx), s: s}).Person("", id)
 	return p.Email, p.Locale, err
 }
+
+// TableName keeps gorm from calling the table people.
+func (person) TableName() string { return "persons" }

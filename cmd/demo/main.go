@@ -1,0 +1,109 @@
+// Command demo sets up a whole service window on this machine and tells its story: from the registration of a
+// phone to the evidence of an enrolment. Every part is a real process; the HCA is a simulator.
+//
+// Exit codes: 0, everything went as it should; 1, a step did not, and it is named; 2, wrong use.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"certwindow/cmd/demo/stage"
+	"certwindow/cmd/demo/story"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
+	bin := fs.String("bin", "bin", "folder of the programs")
+	stay := fs.Bool("stay", false, "set up, print addresses and logins, and stay until interrupted")
+	keep := fs.String("dir", "", "folder to work in, which is kept; empty: a temporary one, which is not")
+	if err := fs.Parse(os.Args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := play(ctx, *bin, *keep, *stay); err != nil {
+		fmt.Println("\nThe demonstration failed at", err)
+		return 1
+	}
+	return 0
+}
+
+// messageLife is short in the demonstration, so that a text can be seen to grow too old.
+const messageLife = 6 * time.Second
+
+func play(ctx context.Context, bin, dir string, stay bool) error {
+	begun := time.Now()
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "certwindow-demo-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	opt := stage.Options{Bin: bin, Dir: dir, MessageLife: messageLife}
+	if stay {
+		opt.MessageLife, opt.CardAgent, opt.Listen = 0, free("127.0.0.1:61161"), free("127.0.0.1:8443")
+	}
+	fmt.Println("Setting up, with the commands that an operator uses:")
+	last := time.Now()
+	opt.Progress = func(what string) {
+		fmt.Printf("   %6.2f s  %s\n", time.Since(last).Seconds(), what)
+		last = time.Now()
+	}
+	st, err := stage.New(ctx, opt)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	s := story.New(st, os.Stdout, messageLife)
+	if stay {
+		return look(ctx, st, s)
+	}
+	if err := s.Tell(ctx); err != nil {
+		return fmt.Errorf("%w\n\nserver log, end:\n%s", err, st.Tail("certwindow"))
+	}
+	fmt.Printf("\nDone in %.1f s. Nothing is left running.\n", time.Since(begun).Seconds())
+	return nil
+}
+
+// look lets a person click through until he has enough.
+func look(ctx context.Context, st *stage.Stage, s *story.Story) error {
+	if err := s.Prepare(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("\nThe pages:       %s   (the certificate is the demonstration's own: accept it)\n", st.URL)
+	fmt.Printf("Card component:  %s   (IC card PIN %s)\n", st.Agent, stage.CardPIN)
+	fmt.Printf("HCA simulator:   %s\n", st.HCABase)
+	for _, a := range s.Logins() {
+		fmt.Printf("Login:           %-9s password %s   TOTP secret %s\n", a.Account, a.Password, a.TOTP)
+	}
+	fmt.Println("A code now:      oathtool --totp -b SECRET, or any authenticator app\n\nCtrl-C ends it.")
+	<-ctx.Done()
+	return nil
+}
+
+// free is the address when nobody listens there, and empty, which means any, otherwise.
+func free(address string) string {
+	if stage.Free(address) {
+		return address
+	}
+	return ""
+}

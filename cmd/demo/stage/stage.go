@@ -1,0 +1,326 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"certwindow/ra/notify/smtpcatch"
+)
+
+// Options say where and how the stage is built.
+type Options struct {
+	Bin         string        // folder of the programs
+	Dir         string        // empty folder for everything that is made
+	Database    string        // as in the configuration; empty: SQLite in Dir
+	MessageLife time.Duration // of a text for the card; zero: the rule's five minutes
+	CardAgent   string        // address of the card component; empty: any free port
+	Listen      string        // address of the server; empty: any free port
+	Progress    func(what string)
+}
+
+// Institution codes of the stage.
+const (
+	Window = "0101090517" // 示範醫院, which runs the window
+	Module = "/usr/lib/softhsm/libsofthsm2.so"
+
+	tokenLabel = "certwindow"
+	windowName = "示範醫院"
+)
+
+// PIN of every IC card on the stage.
+const CardPIN = "246813"
+
+// Stage is a running window with everything around it.
+type Stage struct {
+	opt      Options
+	URL      string // of the server
+	Agent    string // origin of the card component
+	Mail     *smtpcatch.Catcher
+	Admin    Account
+	HCABase  string // plain address of CRL and OCSP
+	control  string
+	token    string
+	config   string
+	hca      *process
+	server   *process
+	agent    *process
+	hcaReady string
+}
+
+// Account is a login of the staff.
+type Account struct {
+	Account  string `json:"account"`
+	Password string `json:"password"`
+	TOTP     string `json:"totp"`
+}
+
+// New builds the stage up to a running server; Cards and StartAgent come after it, since they are a story's own.
+func New(ctx context.Context, opt Options) (s *Stage, err error) {
+	s = &Stage{opt: opt}
+	if s.opt.Progress == nil {
+		s.opt.Progress = func(string) {}
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"token folders, PINs, TLS certificate", s.prepare},
+		{"HCA simulator: hcasim init, hcasim serve", s.startHCA},
+		{"the window's token and keys: certwindow ceremony setup, component, master", s.ceremony},
+		{"dedicated certificate: certwindow ceremony request, hcasim dedicated", s.dedicated},
+		{"mail catcher", s.startMail},
+		{"database and first administrator: certwindow migrate up, staff create", s.database},
+		{"server: certwindow serve", s.StartServer},
+	} {
+		s.opt.Progress(step.what)
+		if err := step.do(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return s, nil
+}
+
+// Close ends every process that the stage started.
+func (s *Stage) Close() {
+	s.agent.stop()
+	s.server.stop()
+	s.hca.stop()
+	if s.Mail != nil {
+		s.Mail.Close()
+	}
+}
+
+// Path is the place of a file on the stage.
+func (s *Stage) Path(name string) string { return s.path(name) }
+
+func (s *Stage) path(name string) string { return filepath.Join(s.opt.Dir, name) }
+
+// Config is the path of the window's configuration.
+func (s *Stage) Config() string { return s.config }
+
+func (s *Stage) windowEnv() string { return "SOFTHSM2_CONF=" + s.path("window-softhsm.conf") }
+func (s *Stage) cardEnv() string   { return "SOFTHSM2_CONF=" + s.path("cards-softhsm.conf") }
+
+func (s *Stage) prepare(context.Context) error {
+	for _, who := range []string{"window", "cards"} {
+		if err := os.MkdirAll(s.path(who+"-tokens"), 0o700); err != nil {
+			return err
+		}
+		conf := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", s.path(who+"-tokens"))
+		if err := os.WriteFile(s.path(who+"-softhsm.conf"), []byte(conf), 0o600); err != nil {
+			return err
+		}
+	}
+	for name, pin := range map[string]string{"so.pin": "8" + digits(7), "user.pin": digits(8), "card-so.pin": digits(8), "card.pin": CardPIN} {
+		if err := os.WriteFile(s.path(name), []byte(pin+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	return writeTLS(s.path("tls.pem"), s.path("tls.key"))
+}
+
+func (s *Stage) startHCA(ctx context.Context) error {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	s.HCABase = "http://" + address
+	if _, err := s.Run(ctx, "hcasim", "init", "--dir", s.path("hca"), "--base-url", s.HCABase, "--root-bits", "2048"); err != nil {
+		return err
+	}
+	s.hcaReady = s.path("hca.ready")
+	return s.StartHCA(ctx)
+}
+
+// StartHCA starts the simulator, or starts it again after StopHCA.
+func (s *Stage) StartHCA(ctx context.Context) (err error) {
+	listen := "127.0.0.1:0"
+	if s.control != "" {
+		listen = strings.TrimSuffix(strings.TrimPrefix(s.control, "https://"), "/control/faults")
+	}
+	if s.hca, err = s.start(ctx, "hcasim", s.hcaReady, nil, "hcasim", "serve", "--dir", s.path("hca"), "--listen", listen, "--ready-file", s.hcaReady); err != nil {
+		return err
+	}
+	var ready struct{ CMC, Control string }
+	if err := readJSON(s.hcaReady, &ready); err != nil {
+		return err
+	}
+	s.control = ready.Control
+	return nil
+}
+
+// StopHCA takes the simulator down.
+func (s *Stage) StopHCA() {
+	s.hca.stop()
+	s.hca = nil
+}
+
+func (s *Stage) cmc() string { return strings.TrimSuffix(s.control, "/control/faults") + "/cmc" }
+
+func (s *Stage) ceremony(ctx context.Context) error {
+	token := []string{"--module", Module, "--token", tokenLabel, "--so-pin-file", s.path("so.pin"), "--pin-file", s.path("user.pin")}
+	if _, err := s.Run(ctx, append([]string{"certwindow", "ceremony", "setup"}, token...)...); err != nil {
+		return err
+	}
+	master := append([]string{"certwindow", "ceremony", "master"}, token...)
+	master = append(master, "--generation", "1", "--out", s.path("master-1.record"))
+	// Two units that neither develop nor maintain the system hold a component each (HCA-6.3.2).
+	for _, custodian := range []string{"audit-office", "legal-office"} {
+		file := s.path("component-" + custodian)
+		if _, err := s.Run(ctx, "certwindow", "ceremony", "component", "--out", file); err != nil {
+			return err
+		}
+		master = append(master, "--custodian", custodian+"="+file)
+	}
+	_, err := s.Run(ctx, master...)
+	return err
+}
+
+func (s *Stage) dedicated(ctx context.Context) error {
+	request := s.path("dedicated.csr")
+	if _, err := s.Run(ctx, "certwindow", "ceremony", "request", "--module", Module, "--token", tokenLabel, "--pin-file", s.path("user.pin"),
+		"--institution", Window, "--name", windowName, "--out", request); err != nil {
+		return err
+	}
+	_, err := s.Run(ctx, "hcasim", "dedicated", "--dir", s.path("hca"), "--csr", request, "--institution", Window, "--name", windowName,
+		"--out", s.path("dedicated.pem"))
+	return err
+}
+
+func (s *Stage) startMail(context.Context) (err error) {
+	s.Mail, err = smtpcatch.Start()
+	return err
+}
+
+func (s *Stage) database(ctx context.Context) error {
+	if s.opt.Listen == "" {
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		s.opt.Listen = address
+	}
+	if s.opt.CardAgent == "" {
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		s.opt.CardAgent = address
+	}
+	_, port, err := net.SplitHostPort(s.opt.CardAgent)
+	if err != nil {
+		return err
+	}
+	s.Agent = "http://localhost:" + port
+	if _, port, err = net.SplitHostPort(s.opt.Listen); err != nil {
+		return err
+	}
+	s.URL = "https://localhost:" + port
+	if err := s.writeConfig(); err != nil {
+		return err
+	}
+	if _, err := s.Run(ctx, "certwindow", "migrate", "up", "--config", s.config); err != nil {
+		return err
+	}
+	out, err := s.Run(ctx, "certwindow", "staff", "create", "--config", s.config, "--account", "admin", "--name", "林主任", "--json")
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(out, &s.Admin)
+}
+
+// StartServer starts the server, or starts it again after StopServer or KillServer.
+func (s *Stage) StartServer(ctx context.Context) (err error) {
+	s.server, err = s.start(ctx, "certwindow", s.path("server.ready"), []string{s.windowEnv()}, "certwindow", "serve", "--config", s.config)
+	return err
+}
+
+// StopServer ends the server in good order.
+func (s *Stage) StopServer() {
+	s.server.stop()
+	s.server = nil
+}
+
+// KillServer ends the server between two instructions.
+func (s *Stage) KillServer() {
+	s.server.kill()
+	s.server = nil
+}
+
+// Card makes an IC card: a token that the simulator has personalised.
+func (s *Stage) Card(ctx context.Context, label, name, serial, kind string) error {
+	_, err := s.Run(ctx, "env", s.cardEnv(), filepath.Join(s.opt.Bin, "hcasim"), "card", "--dir", s.path("hca"), "--module", Module, "--token", label,
+		"--pin-file", s.path("card.pin"), "--so-pin-file", s.path("card-so.pin"), "--name", name, "--serial", serial, "--kind", kind,
+		"--out", s.path(label+".pem"))
+	return err
+}
+
+// StartAgent starts the card component over every card that was made.
+func (s *Stage) StartAgent(ctx context.Context) (err error) {
+	s.agent, err = s.start(ctx, "cardagent", s.path("agent.ready"), []string{s.cardEnv()}, "cardagent", "--module", Module, "--listen", s.opt.CardAgent,
+		"--origin", s.URL, "--pinentry", "", "--pin-from-page", s.URL, "--pin-from-page", "direct", "--ready-file", s.path("agent.ready"))
+	return err
+}
+
+// Fault tells the simulator how to misbehave; the body is its control document.
+func (s *Stage) Fault(ctx context.Context, fault any) error {
+	token, err := os.ReadFile(s.path("hca/control.token"))
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(fault)
+	if err != nil {
+		return err
+	}
+	client, err := pinned(s.path("hca/tls-root.pem"))
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.control, strings.NewReader(string(body)))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	req.Header.Set("Content-Type", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	res.Body.Close()
+	if res.StatusCode/100 != 2 {
+		return errors.New("the simulator refused the fault: " + res.Status)
+	}
+	return nil
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// Free tells whether nobody listens on an address.
+func Free(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
