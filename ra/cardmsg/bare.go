@@ -42,7 +42,7 @@ func (u Unverified) VerifyBare(ctx context.Context, o Options) (*Verified, error
 	if _, ok := PurposeOf(o.Content); !ok {
 		return nil, refuse(ReasonPurpose, ClauseContent, "the text begins with none of our first lines")
 	}
-	sd, err := cms.OpenBare(u.der, cms.OpenOptions{Content: o.Content})
+	sd, err := cms.OpenBare(u.der, cms.OpenOptions{Content: o.Content, OneReading: o.OneReading})
 	if err != nil {
 		return nil, passOn(err, o.Clause)
 	}

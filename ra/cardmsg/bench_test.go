@@ -70,7 +70,7 @@ func newBenchCase(b *testing.B, pki *cardtest.PKI, ec bool) benchCase {
 		b.Fatal(err)
 	}
 	c := benchCase{pki: pki, card: card, der: card.Sign(b, text, now, testNonce)}
-	c.o = Options{Path: pki.Path(b, now, card), Content: text, Nonce: testNonce}
+	c.o = Options{Path: pki.Path(b, now, card), Content: text, Nonce: testNonce, OneReading: true}
 	c.response = c.o.Path.OCSP[0].Raw
 	sign := func(key crypto.Signer, size int) rawOperation {
 		op := rawOperation{pub: key.Public(), signed: make([]byte, size)}

@@ -40,6 +40,9 @@ type Options struct {
 	// IsRegisteredMobile looks a certificate up in the register of mobile ones. nil is no register.
 	IsRegisteredMobile func(ctx context.Context, issuerKeyID []byte, serial *big.Int) (bool, error)
 
+	// OneReading is cms.OpenOptions.OneReading.
+	OneReading bool
+
 	// Hash is the hash of a bare signature; 0 is SHA-256. VerifyBare alone looks at it.
 	Hash crypto.Hash
 }
@@ -48,7 +51,7 @@ type Options struct {
 // error is an *Error.
 func (u Unverified) Verify(ctx context.Context, o Options) (*Verified, error) {
 	o.defaults()
-	sd, err := cms.Open(u.der, cms.OpenOptions{Content: o.Content, RequireSigningTime: true})
+	sd, err := cms.Open(u.der, cms.OpenOptions{Content: o.Content, RequireSigningTime: true, OneReading: o.OneReading})
 	if err != nil {
 		return nil, passOn(err, o.Clause)
 	}
@@ -66,10 +69,7 @@ func judge(ctx context.Context, v *Verified, o Options) (*Verified, error) {
 	if o.Path.At.IsZero() {
 		return nil, refuse(ReasonMisuse, o.Clause, "no time to judge at")
 	}
-	var err error
-	if v.signer, err = certpath.ParseCertificate(v.sd.Signer); err != nil {
-		return nil, passOn(err, o.Clause)
-	}
+	v.signer = v.sd.SignerCertificate
 	checks := []func() error{
 		func() error { return v.readAttributes(&o) },
 		func() error { return v.checkNonce(&o) },

@@ -3,8 +3,13 @@
 //
 // It is strict on purpose. What it opens is DER with definite lengths, within a size and a depth that the
 // caller can afford, has one signer named by issuer and serial number, SHA-2, and signed attributes that are
-// there once each. The parsing and the verification of the signature are go.mozilla.org/pkcs7's; the checks
-// that the library leaves to its callers are made here, before it sees a byte.
+// there once each. One strict parser, here, reads a message; go.mozilla.org/pkcs7 verifies the signature from the
+// parts that were read. Unless the caller says otherwise (OpenOptions.OneReading), the library's parser reads
+// the message as well, and a message that the two read differently is refused: so it is with everything
+// that this project signs, before it leaves, with what goes to the HCA or comes from it, and with evidence. Only
+// the judgement of a card's message while somebody waits at the counter does without; the library's parser turns
+// BER into DER first and costs as much as the arithmetic of two signatures, and what it would be asked there
+// is asked before the message is handed on.
 //
 // A chain is never judged here: whom the signer's certificate belongs to, and whether it was valid, is for
 // package certpath and for the caller.
@@ -17,6 +22,8 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"time"
+
+	"certwindow/ra/certpath"
 )
 
 // Content types that this project signs (RFC 5652 section 4, RFC 5272 section 2.2).
@@ -65,6 +72,8 @@ type SignedData struct {
 	SigningTime  time.Time
 	Attributes   []Attribute // every signed attribute, in the order of the message; none in a bare one
 	Hash         crypto.Hash
+
+	SignerCertificate *certpath.Certificate // Signer, parsed
 }
 
 // Attribute returns the value of a signed attribute, as DER.

@@ -2,15 +2,10 @@ package cms
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/subtle"
-	"crypto/x509"
 	"encoding/asn1"
 	"time"
 
-	"go.mozilla.org/pkcs7"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -24,6 +19,10 @@ type OpenOptions struct {
 	Detached                bool                  // the message must not hold the content, and Content is what was signed
 	RequireSigningTime      bool
 	AllowUnsignedAttributes bool // nobody signed them; they are never read
+
+	// OneReading leaves out the second reading of the message by the library's own, lenient parser. It is for
+	// the judgement that somebody waits for, of a message that is read twice before it is handed on.
+	OneReading bool
 }
 
 // Open verifies a SignedData with signed attributes under the certificate it carries. It refuses a message
@@ -50,7 +49,7 @@ func Open(der []byte, o OpenOptions) (*SignedData, error) {
 	}
 	// RFC 5652 section 5.4: what is signed is the attributes as a SET OF. They are taken as they came, so
 	// that the bytes verified are the bytes the card saw.
-	return verified(sd, m, asSet(m.attributes))
+	return sd.verified(m, asSet(m.attributes), o.OneReading)
 }
 
 // OpenBare verifies a SignedData without signed attributes, as WrapBare makes it: the signature is over the
@@ -71,7 +70,7 @@ func OpenBare(der []byte, o OpenOptions) (*SignedData, error) {
 	if sd.Hash, err = m.hash(); err != nil {
 		return nil, err
 	}
-	return verified(sd, m, m.content)
+	return sd.verified(m, m.content, o.OneReading)
 }
 
 // read checks the bytes, reads them, and compares what can be compared before any signature.
@@ -147,75 +146,6 @@ func (s *SignedData) checkAttributes(requireTime bool) error {
 	if s.SigningTime, ok = parseTime(der); !ok {
 		s.SigningTime = time.Time{}
 		return refuse(ReasonAttrMalformed, "signing-time")
-	}
-	return nil
-}
-
-// verified returns the message only when its signature is good.
-func verified(sd *SignedData, m *message, signed []byte) (*SignedData, error) {
-	if err := sd.verify(m, signed); err != nil {
-		return nil, err
-	}
-	return sd, nil
-}
-
-// verify finds the signer and has the library verify the signature over signed.
-func (s *SignedData) verify(m *message, signed []byte) error {
-	signer, err := m.signerCertificate()
-	if err != nil {
-		return err
-	}
-	p7, err := pkcs7.Parse(s.Raw)
-	if err != nil {
-		return &Error{Reason: ReasonCertificate, Err: err}
-	}
-	// Two parsers have read the message. Where they differ, one of them can be fooled.
-	cert := p7.GetOnlySigner()
-	if cert == nil || !bytes.Equal(cert.Raw, signer) || !bytes.Equal(p7.Signers[0].EncryptedDigest, m.signature) ||
-		!m.detached && !bytes.Equal(p7.Content, m.content) {
-		return refuse(ReasonParsersDisagree, "the message can be read in two ways")
-	}
-	if err := m.checkKey(cert); err != nil {
-		return err
-	}
-	// The library would re-encode the attributes, skip those it does not know, and hold the message's own
-	// signing time against the certificate. It is given the signed bytes as the content instead.
-	p7.Content, p7.Signers[0].AuthenticatedAttributes = signed, nil
-	if err := p7.VerifyWithChainAtTime(nil, time.Time{}); err != nil {
-		return &Error{Reason: ReasonSignature, Err: err}
-	}
-	s.Signer = signer
-	for _, c := range m.certificates {
-		s.Certificates = append(s.Certificates, c.raw)
-	}
-	return nil
-}
-
-// checkKey sees to it that the key is of the kind the signature algorithm says, and of a size whose
-// verification is neither worthless nor a way to keep the server busy.
-func (m *message) checkKey(cert *x509.Certificate) error {
-	wanted := x509.RSA
-	if _, ok := ecdsaHashes[m.signatureAlg.oid.String()]; ok {
-		wanted = x509.ECDSA
-	}
-	if cert.PublicKeyAlgorithm != wanted {
-		return refuse(ReasonAlgorithms, "a %s signature under a key for %s", wanted, cert.PublicKeyAlgorithm)
-	}
-	return checkKeySize(cert.PublicKey)
-}
-
-func checkKeySize(pub crypto.PublicKey) error {
-	switch k := pub.(type) {
-	case *rsa.PublicKey:
-		if bits := k.N.BitLen(); bits < minRSA || bits > maxRSA {
-			return refuse(ReasonKeySize, "RSA with %d bits, %d to %d are supported", bits, minRSA, maxRSA)
-		}
-	case *ecdsa.PublicKey:
-		if bits := k.Curve.Params().BitSize; bits < 256 {
-			return refuse(ReasonKeySize, "ECDSA with %d bits", bits)
-		}
-	default:
-		return refuse(ReasonAlgorithm, "a key of type %T", pub)
 	}
 	return nil
 }

@@ -50,7 +50,8 @@ func (v *Verifier) Verify(ctx context.Context, want Expected, cms []byte) (Verif
 		Path: certpath.Options{AnchorPool: v.cfg.Anchors, Intermediates: v.cfg.Intermediates, Fetcher: v.cfg.Fetcher, At: v.now(),
 			RequireRevocation: true},
 		Clause: want.Clause, Content: want.Text, Nonce: want.Nonce, Holder: want.Holder, Name: want.Name, HolderOID: v.cfg.HolderOID,
-		Skew: v.cfg.Skew, NotBefore: want.Issued, NotAfter: want.Expires, Marks: v.cfg.Marks, IsRegisteredMobile: v.isMobile,
+		OneReading: true, // the gateway reads it a second time before it sends it to the HCA
+		Skew:       v.cfg.Skew, NotBefore: want.Issued, NotAfter: want.Expires, Marks: v.cfg.Marks, IsRegisteredMobile: v.isMobile,
 	})
 	if err != nil {
 		return Verified{}, refused(err)
