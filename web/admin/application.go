@@ -52,7 +52,11 @@ func (p *page) applications() error {
 		list = list[:pageRows]
 		more = p.next("before", string(list[pageRows-1].ID))
 	}
-	return p.show(http.StatusOK, "applications", view{Title: "applications.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "More": more,
+	names, err := holders(p, list, func(a ra.Application) ra.PersonID { return a.PersonID })
+	if err != nil {
+		return err
+	}
+	return p.show(http.StatusOK, "applications", view{Title: "applications.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "Names": names, "More": more,
 		"States": choices(p, "state.application.", applicationStates), "Kinds": choices(p, "kind.", applicationKinds)}})
 }
 
@@ -74,6 +78,24 @@ func (p *page) application() error {
 	return p.show(http.StatusOK, "application", view{Title: "kind." + string(a.Kind), Heading: p.words().say("kind." + string(a.Kind)), Up: "/applications",
 		UpTitle: "applications.title", Data: map[string]any{"App": a, "Name": name, "Device": code, "History": events,
 			"Voidable": voidable == nil, "Signable": a.State == ra.AppAwaitingSignature}})
+}
+
+// holders are the masked names of those whom a page of a list is about; ids of those who may not be seen.
+func holders[T any](p *page, list []T, of func(T) ra.PersonID) (map[ra.PersonID]string, error) {
+	out := map[ra.PersonID]string{}
+	for _, x := range list {
+		id := of(x)
+		if _, ok := out[id]; ok {
+			continue
+		}
+		out[id] = string(id)
+		if who, err := p.site.Registry.Person(p.ctx(), p.actor(), id); err == nil {
+			out[id] = mask.Name(who.Name)
+		} else if ra.KindOf(err) != ra.KindNotFound {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // named is the masked name of a person and the code of a device, or their ids where they may not be seen.
@@ -195,7 +217,11 @@ func (p *page) certificates() error {
 		list = list[:pageRows]
 		more = p.next("before", string(list[pageRows-1].ID))
 	}
-	return p.show(http.StatusOK, "certificates", view{Title: "certificates.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "More": more,
+	names, err := holders(p, list, func(c ra.Certificate) ra.PersonID { return c.PersonID })
+	if err != nil {
+		return err
+	}
+	return p.show(http.StatusOK, "certificates", view{Title: "certificates.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "Names": names, "More": more,
 		"States": choices(p, "state.certificate.", certificateStates)}})
 }
 

@@ -114,6 +114,7 @@ type deviceData struct {
 	Users        []userLine // now
 	Past         []userLine
 	Certificates []ra.Certificate
+	Names        map[ra.PersonID]string // their holders, masked
 	Binding      devices.Binding
 	HasBinding   bool
 	Can          map[string]bool // which reports its state allows
@@ -157,6 +158,9 @@ func (p *page) loadDevice() (d deviceData, err error) {
 		}
 	}
 	if d.Certificates, err = p.site.Revocations.Certificates(p.ctx(), p.actor(), revoke.Query{Device: id, Limit: pageRows}); err != nil {
+		return d, err
+	}
+	if d.Names, err = holders(p, d.Certificates, func(c ra.Certificate) ra.PersonID { return c.PersonID }); err != nil {
 		return d, err
 	}
 	if d.Binding, d.HasBinding, err = p.site.Registry.Binding(p.ctx(), p.actor(), id); err != nil {

@@ -125,8 +125,15 @@ func (s *Site) funcs(lang string) template.FuncMap {
 		"may":     func(v view, method, path string) bool { return v.page.may(method, path) },
 		"leaves":  func() []string { return leaveReasons },
 		"reports": func() []ra.DeviceEvent { return reports },
+		"rows":    func(list any, names map[ra.PersonID]string) rows { return rows{list, names} },
 		"join":    func(list []string) string { return strings.Join(list, ", ") },
 	}
+}
+
+// rows are a list's rows, with the holders' masked names where it shows them.
+type rows struct {
+	List  any
+	Names map[ra.PersonID]string
 }
 
 // act names an act of the audit log; one without words of its own shows as it is written.

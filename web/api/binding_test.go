@@ -39,6 +39,7 @@ func TestBinding(t *testing.T) {
 	if b.State != "confirmed" {
 		t.Errorf("state %s", b.State)
 	}
+	want(t, "the same address written otherwise", p.get("/bindings/%30"+b.Binding[1:]), 404, "not-found", "")
 	var d struct{ Device, Code, State string }
 	p.get("/device").into(t, &d)
 	if d.Device != string(device) || d.Code != "ER-01" || d.State != "bound" {

@@ -129,6 +129,16 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+// A body is not built from before it is known how deep it goes.
+func TestShallow(t *testing.T) {
+	for body, want := range map[string]bool{"{}": true, `{"a":"b"}`: true, "[[[[]]]]": true, "[[[[[]]]]]": false, `{"a":[{"a":[{}]}]}`: false,
+		strings.Repeat("[", 60000): false, "{": false, "{}{}": true, "x": false, `{"a":1,"a":2}`: false} {
+		if err := shallow([]byte(body)); (err == nil) != want {
+			t.Errorf("%.40s: %v", body, err)
+		}
+	}
+}
+
 func TestNewRefusesGaps(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("a configuration with nothing in it was taken")
