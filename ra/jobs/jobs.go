@@ -28,8 +28,12 @@ type Sweep struct{}
 // Lapse ends applications whose time has passed.
 type Lapse struct{}
 
-func (MakeKey) Kind() string  { return "make-key" }
-func (Exchange) Kind() string { return "exchange" }
-func (Notice) Kind() string   { return "notice" }
-func (Sweep) Kind() string    { return "sweep" }
-func (Lapse) Kind() string    { return "lapse" }
+// Checkpoint signs the audit log as it stands (HCA-8.1.6).
+type Checkpoint struct{}
+
+func (MakeKey) Kind() string    { return "make-key" }
+func (Exchange) Kind() string   { return "exchange" }
+func (Notice) Kind() string     { return "notice" }
+func (Sweep) Kind() string      { return "sweep" }
+func (Lapse) Kind() string      { return "lapse" }
+func (Checkpoint) Kind() string { return "checkpoint" }

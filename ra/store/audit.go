@@ -63,9 +63,10 @@ func appendEvents(db *gorm.DB, events []ra.Event) error {
 		if e.Details == nil {
 			details = []byte("{}")
 		}
-		row := auditEvent{Seq: seq, At: e.At.UTC().Truncate(time.Microsecond), ActorKind: e.Actor.Kind, Actor: e.Actor.ID, Address: e.Actor.Address,
-			RequestID: e.Actor.RequestID, Act: e.Act, Object: e.Object, Institution: e.Institution, Outcome: e.Outcome, Clause: string(e.Clause),
-			Code: e.Code, Details: string(details)}
+		row := auditEvent{Seq: seq, At: e.At.UTC().Truncate(time.Microsecond), ActorKind: e.Actor.Kind, Actor: auditText(e.Actor.ID),
+			Address: auditText(e.Actor.Address), RequestID: auditText(e.Actor.RequestID), Act: auditText(e.Act), Object: auditText(e.Object),
+			Institution: ra.InstitutionCode(auditText(string(e.Institution))), Outcome: e.Outcome, Clause: string(e.Clause), Code: auditText(e.Code),
+			Details: string(details)}
 		row.Hash = audit.Chain(prev, row.record())
 		prev = row.Hash
 		rows = append(rows, row)

@@ -5,5 +5,5 @@ import "certwindow/ra"
 // Models are the types that this package reads and writes its tables by.
 func Models() []any {
 	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{},
-		&setting{}, &auditEvent{}, &auditHead{}}
+		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}}
 }

@@ -30,6 +30,8 @@ type UseCases struct {
 	Notice   func(ctx context.Context, j jobs.Notice) error
 	Sweep    func(ctx context.Context, j jobs.Sweep) (again time.Duration, err error)
 	Lapse    func(ctx context.Context, j jobs.Lapse) error
+
+	Checkpoint func(ctx context.Context, j jobs.Checkpoint) error
 }
 
 // Config of the workers.
@@ -143,6 +145,7 @@ func riverConfig(u UseCases, c Config) *river.Config {
 	river.AddWorker(workers, &worker[jobs.Notice]{run: once(u.Notice)})
 	river.AddWorker(workers, &worker[jobs.Sweep]{run: u.Sweep, timeout: time.Hour})
 	river.AddWorker(workers, &worker[jobs.Lapse]{run: once(u.Lapse)})
+	river.AddWorker(workers, &worker[jobs.Checkpoint]{run: once(u.Checkpoint), timeout: time.Hour})
 	every := func(d time.Duration, j river.JobArgs) *river.PeriodicJob {
 		return river.NewPeriodicJob(river.PeriodicInterval(d), func() (river.JobArgs, *river.InsertOpts) { return j, nil }, nil)
 	}
@@ -154,8 +157,21 @@ func riverConfig(u UseCases, c Config) *river.Config {
 		MaxAttempts:       maxAttempts,
 		RetryPolicy:       retry{},
 		Logger:            c.Logger,
-		PeriodicJobs:      []*river.PeriodicJob{every(c.SweepEvery, jobs.Sweep{}), every(20*time.Second, jobs.Lapse{})},
+		PeriodicJobs:      []*river.PeriodicJob{every(c.SweepEvery, jobs.Sweep{}), every(20*time.Second, jobs.Lapse{}), checkpoints()},
 	}
+}
+
+// checkpointEvery is how often the audit log is signed, well within the hour of HCA-8.1.6's evidence.
+const checkpointEvery = 30 * time.Minute
+
+// checkpoints also makes one at each start, and there is one such job at a time: a log that does not hold together
+// makes it fail until somebody has looked, and must not fill the queue.
+func checkpoints() *river.PeriodicJob {
+	waiting := []rivertype.JobState{rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning,
+		rivertype.JobStateScheduled}
+	once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByState: waiting}}
+	return river.NewPeriodicJob(river.PeriodicInterval(checkpointEvery), func() (river.JobArgs, *river.InsertOpts) { return jobs.Checkpoint{}, once },
+		&river.PeriodicJobOpts{RunOnStart: true})
 }
 
 // worker carries out one kind of job.
