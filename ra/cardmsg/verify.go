@@ -111,9 +111,9 @@ func (v *Verified) checkNonce(o *Options) error {
 	if o.Nonce == "" {
 		return nil
 	}
-	count := 0
+	count, wanted := 0, []byte("nonce: "+o.Nonce)
 	for line := range bytes.Lines(v.sd.Content) {
-		if string(bytes.TrimSuffix(line, []byte("\n"))) == "nonce: "+o.Nonce {
+		if bytes.Equal(bytes.TrimSuffix(line, []byte("\n")), wanted) {
 			count++
 		}
 	}

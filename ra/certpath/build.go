@@ -211,11 +211,11 @@ func (v *validation) issuersOf(child *Certificate) []candidate {
 	var out []candidate
 	key := child.Issuer.canonical()
 	for _, p := range v.anchors {
-		for _, c := range p.bySubject[string(key)] {
+		for _, c := range p.bySubject[key] {
 			out = append(out, candidate{c, true, keyScore(child.AuthorityKeyID, c)})
 		}
 	}
-	for _, c := range v.intermediates.bySubject[string(key)] {
+	for _, c := range v.intermediates.bySubject[key] {
 		out = append(out, candidate{c, false, keyScore(child.AuthorityKeyID, c)})
 	}
 	slices.SortStableFunc(out, func(a, b candidate) int { return a.score - b.score })

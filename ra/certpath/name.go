@@ -20,6 +20,8 @@ import (
 type Name struct {
 	Raw  []byte // DER
 	RDNs [][]Attribute
+
+	folded string // canonical, made once for a parsed name
 }
 
 // Attribute is one type and value of a relative distinguished name.
@@ -70,10 +72,10 @@ func (n Name) Empty() bool { return len(n.RDNs) == 0 }
 // Equal compares as RFC 5280 section 7.1 says: attribute by attribute in order, without regard to case,
 // string type and runs of white space.
 func (n Name) Equal(m Name) bool {
-	if bytes.Equal(n.Raw, m.Raw) {
+	if len(n.Raw) > 0 && bytes.Equal(n.Raw, m.Raw) {
 		return true
 	}
-	return len(n.RDNs) == len(m.RDNs) && bytes.Equal(n.canonical(), m.canonical())
+	return len(n.RDNs) == len(m.RDNs) && n.canonical() == m.canonical()
 }
 
 // String gives the name for people, most significant attribute first, with control and format characters
@@ -148,6 +150,7 @@ func parseName(der []byte) (Name, bool) {
 		}
 		n.RDNs = append(n.RDNs, rdn)
 	}
+	n.folded = n.fold()
 	return n, true
 }
 
@@ -168,37 +171,51 @@ func parseRDN(set cryptobyte.String) ([]Attribute, bool) {
 	return rdn, len(rdn) > 0
 }
 
-// canonical encodes the name so that equal names have equal bytes.
-func (n Name) canonical() []byte {
-	out := make([]byte, 0, len(n.Raw)+16)
-	for _, rdn := range n.RDNs {
-		out = append(out, canonicalRDN(rdn)...)
+// canonical encodes the name so that equal names have equal strings.
+func (n Name) canonical() string {
+	if n.folded == "" {
+		return n.fold()
 	}
-	return out
+	return n.folded
 }
 
-// canonicalRDN encodes one RDN; every part is preceded by its length, so that no two differ only in where
-// they are cut.
-func canonicalRDN(rdn []Attribute) []byte {
+func (n Name) fold() string {
+	out := make([]byte, 0, len(n.Raw)+16*len(n.RDNs))
+	for _, rdn := range n.RDNs {
+		out = appendRDN(out, rdn)
+	}
+	return string(out)
+}
+
+func canonicalRDN(rdn []Attribute) []byte { return appendRDN(nil, rdn) }
+
+// appendRDN encodes one RDN; every part is preceded by its length, so that no two differ only in where they
+// are cut, and the parts of a set are in one order.
+func appendRDN(out []byte, rdn []Attribute) []byte {
+	out = binary.BigEndian.AppendUint32(out, uint32(len(rdn)))
+	if len(rdn) == 1 {
+		return appendAttribute(out, rdn[0])
+	}
 	parts := make([][]byte, len(rdn))
 	for i, a := range rdn {
-		part := binary.BigEndian.AppendUint32(nil, uint32(len(a.Type)))
-		part = append(part, a.Type...)
-		if s, ok := a.text(); ok {
-			part = append(part, 's')
-			part = append(part, fold(s)...)
-		} else {
-			part = append(part, 'x', a.Tag)
-			part = append(part, a.Value...)
-		}
-		parts[i] = part
+		parts[i] = appendAttribute(nil, a)
 	}
 	slices.SortFunc(parts, bytes.Compare)
-	out := binary.BigEndian.AppendUint32(nil, uint32(len(parts)))
-	for _, p := range parts {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
-		out = append(out, p...)
+	return append(out, slices.Concat(parts...)...)
+}
+
+func appendAttribute(out []byte, a Attribute) []byte {
+	start := len(out)
+	out = append(out, 0, 0, 0, 0)
+	out = binary.BigEndian.AppendUint32(out, uint32(len(a.Type)))
+	out = append(out, a.Type...)
+	if s, ok := a.text(); ok {
+		out = appendFolded(append(out, 's'), s)
+	} else {
+		out = append(out, 'x', a.Tag)
+		out = append(out, a.Value...)
 	}
+	binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-4))
 	return out
 }
 
@@ -251,28 +268,26 @@ func isASCII[T string | []byte](v T) bool {
 	return true
 }
 
-// fold is the string preparation of RFC 4518 as far as it decides equality: compatibility composition, one
-// case, one space between words and none outside.
-func fold(s string) string {
+// appendFolded is the string preparation of RFC 4518 as far as it decides equality: compatibility composition,
+// one case, one space between words and none outside.
+func appendFolded(out []byte, s string) []byte {
 	if !isASCII(s) {
 		s = norm.NFKC.String(strings.ToLower(strings.ToUpper(norm.NFKC.String(s))))
 	}
-	var b strings.Builder
-	b.Grow(len(s))
-	space := false
+	begin, space := len(out), false
 	for _, r := range s {
 		switch {
 		case unicode.IsSpace(r):
-			space = b.Len() > 0
+			space = len(out) > begin
 			continue
 		case 'A' <= r && r <= 'Z':
 			r += 'a' - 'A'
 		}
 		if space {
-			b.WriteByte(' ')
+			out = append(out, ' ')
 			space = false
 		}
-		b.WriteRune(r)
+		out = utf8.AppendRune(out, r)
 	}
-	return b.String()
+	return out
 }

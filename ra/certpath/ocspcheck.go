@@ -100,7 +100,7 @@ func (v *validation) responder(r *OCSPResponse, cert, issuer *Certificate) (*Cer
 	if r.signedBy(issuer) {
 		return issuer, nil
 	}
-	why := refuse(ReasonRevocationSource, "OCSP response: no certificate of its signer")
+	var why *Error
 	for _, c := range r.certs {
 		if !r.signedBy(c) {
 			continue
@@ -110,6 +110,9 @@ func (v *validation) responder(r *OCSPResponse, cert, issuer *Certificate) (*Cer
 			return c, nil
 		}
 		why = refuse(ReasonRevocationSource, "OCSP responder: %s", err.Error())
+	}
+	if why == nil {
+		why = refuse(ReasonRevocationSource, "OCSP response: no certificate of its signer")
 	}
 	return nil, why
 }

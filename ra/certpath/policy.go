@@ -99,6 +99,22 @@ func (s *policyState) narrow(c *Certificate, anyAllowed bool) {
 
 // prepare is RFC 5280 section 6.1.4 (a), (b) and (h) to (j).
 func (s *policyState) prepare(c *Certificate, anchor bool) *Error {
+	if len(c.x.mappings) > 0 {
+		if err := s.mapPolicies(c); err != nil {
+			return err
+		}
+	}
+	if !anchor && !c.selfIssued() {
+		s.explicit, s.mapping, s.any = max(s.explicit-1, 0), max(s.mapping-1, 0), max(s.any-1, 0)
+	}
+	limit(&s.explicit, c.x.requirePolicy)
+	limit(&s.mapping, c.x.inhibitMapping)
+	limit(&s.any, c.x.inhibitAny)
+	return nil
+}
+
+// mapPolicies is RFC 5280 section 6.1.4 (a) and (b).
+func (s *policyState) mapPolicies(c *Certificate) *Error {
 	mapped := map[OID][]OID{}
 	seen := map[policyMapping]bool{}
 	for _, m := range c.x.mappings {
@@ -121,12 +137,6 @@ func (s *policyState) prepare(c *Certificate, anchor bool) *Error {
 			s.level[issuer] = &policyNode{policy: issuer, expected: subjects, parents: s.level[oidAnyPolicy].parents}
 		}
 	}
-	if !anchor && !c.selfIssued() {
-		s.explicit, s.mapping, s.any = max(s.explicit-1, 0), max(s.mapping-1, 0), max(s.any-1, 0)
-	}
-	limit(&s.explicit, c.x.requirePolicy)
-	limit(&s.mapping, c.x.inhibitMapping)
-	limit(&s.any, c.x.inhibitAny)
 	return nil
 }
 

@@ -16,7 +16,7 @@ func NewPool(certs ...*Certificate) *Pool {
 		if c == nil {
 			continue
 		}
-		key := string(c.Subject.canonical())
+		key := c.Subject.canonical()
 		if containsCert(p.bySubject[key], c) {
 			continue
 		}
@@ -43,7 +43,7 @@ func (p *Pool) named(n Name) []*Certificate {
 	if p == nil {
 		return nil
 	}
-	return p.bySubject[string(n.canonical())]
+	return p.bySubject[n.canonical()]
 }
 
 func containsCert(list []*Certificate, c *Certificate) bool {
