@@ -136,7 +136,7 @@ func buildWith(t *testing.T, component string) *house {
 	}
 	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(*gorm.DB) error { return nil }}, h.now, rand.Reader)
-	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, h.now, rand.Reader)
+	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, h.now, rand.Reader)
 	h.registry = devices.New(register, h.now, rand.Reader)
 	h.pki = cardtest.New(t, h.at)
 	h.enrol = enrol.NewService(store.EnrolStore{Store: h.store}, h, nil, h.standing, enrol.Config{Window: ownCode, MessageLife: 5 * time.Minute, KeyLife: time.Hour}, h.now, rand.Reader)

@@ -5,12 +5,17 @@ package mask
 import "strings"
 
 // Name hides a name's middle, or all but its first character when it has two: 王大明 is 王○明, 王明 is 王○.
-// A name written in several words keeps each word's first letter.
+// A name written in several words keeps each word's first letter, but not
+// that of a later word that has no other.
 func Name(name string) string {
 	words := strings.Fields(name)
 	if len(words) > 1 {
 		for i, w := range words {
 			r := []rune(w)
+			if i > 0 && len(r) == 1 {
+				words[i] = "○"
+				continue
+			}
 			words[i] = string(r[:1]) + strings.Repeat("○", len(r)-1)
 		}
 		return strings.Join(words, " ")
