@@ -44,6 +44,8 @@ func commands() []command {
 		{"staff create", "make the first window administrator", cmdStaffCreate},
 		{"sweep", "make one inventory now and revoke what must be revoked; --dry-run finds only", cmdSweep},
 		{"evidence", "write the evidence of one application as a zip", cmdEvidence},
+		{"audit export", "write the audit log as a file that verify audit judges", cmdAuditExport},
+		{"audit checkpoint", "sign the audit log as it stands, to be kept elsewhere", cmdAuditCheckpoint},
 		{"ceremony setup", "make the token and the window's own keys", cmdCeremonySetup},
 		{"ceremony component", "make one custodian's component of a master key", cmdCeremonyComponent},
 		{"ceremony master", "make a master key from the custodians' components, or restore it", cmdCeremonyMaster},
@@ -53,6 +55,7 @@ func commands() []command {
 		{"verify message", "judge a card-signed message with its chain and revocation, off line", verifyMessage},
 		{"verify signature", "judge one bare signature", verifySignature},
 		{"verify evidence", "judge one enrolment's or revocation's evidence, years later, off line", verifyEvidence},
+		{"verify audit", "judge an exported audit log: edits, gaps, reordering, cut ends, off line", verifyAudit},
 		{"verify attestation android", "judge an Android Key Attestation chain, off line", verifyAttestationAndroid},
 		{"verify attestation apple", "judge an Apple App Attest object, off line", verifyAttestationApple},
 	}

@@ -89,7 +89,9 @@ func (w *Window) run(ctx context.Context, server *http.Server, listener net.List
 	w.Log.Info("stopping")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(end), w.Queue.Stop(end))
+	err = errors.Join(err, server.Shutdown(end), w.Queue.Stop(end))
+	_, unsigned := w.Checkpoint(end) // nothing is logged any more by this process
+	return errors.Join(err, unsigned)
 }
 
 // keepCRL keeps the HCA's list fresh. Until it has one, the sweep waits; cards are judged by OCSP first.
@@ -125,6 +127,10 @@ func (w *Window) useCases() work.UseCases {
 		},
 		Lapse: func(ctx context.Context, _ jobs.Lapse) error {
 			_, err := w.Enrol.Lapse(ctx)
+			return err
+		},
+		Checkpoint: func(ctx context.Context, _ jobs.Checkpoint) error {
+			_, err := w.Checkpoint(ctx)
 			return err
 		},
 	}
