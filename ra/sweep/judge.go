@@ -101,8 +101,10 @@ func (s *Service) carryOut(ctx context.Context, r *Report, f *Finding) {
 	case r.OverCap:
 		return
 	default:
-		f.Action = "revoke"
 		_, err = s.revoker.Proved(ctx, actor, f.Certificate, f.What, "found by sweep "+r.ID, func() (bool, error) { return s.still(ctx, f) })
+		if err == nil && s.begun(ctx, f) {
+			f.Action = "revoke"
+		}
 	}
 	if err != nil && ra.KindOf(err) != ra.KindConflict {
 		f.Error = ra.AsError(err).Detail
@@ -125,6 +127,17 @@ func (s *Service) still(ctx context.Context, f *Finding) (holds bool, err error)
 		return err
 	})
 	return holds, err
+}
+
+// begun tells whether a finding's revocation is under way, begun now or before this run was interrupted. What does not
+// hold any more is left alone, and the report says so.
+func (s *Service) begun(ctx context.Context, f *Finding) (yes bool) {
+	err := s.store.View(ctx, func(tx Tx) error {
+		c, err := tx.Certificate("", f.Certificate)
+		yes = c.StateNote == f.What && (c.State == ra.CertRevoking || c.State == ra.CertRevoked)
+		return err
+	})
+	return err == nil && yes
 }
 
 // expire records that a certificate ran out and frees its slot (HCA-7.5).
