@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"certwindow/devices"
 	"certwindow/ra"
@@ -56,8 +57,13 @@ func (r device) domain() devices.Device {
 		Generation: r.Generation, KeySPKI: r.KeySPKI, KeyHash: r.KeyHash, LastSeenAt: r.LastSeenAt, CreatedAt: r.CreatedAt}
 }
 
+// Device locks the row in a transaction that writes, so that two that change a device, its users or its binding go one
+// after the other. SQLite has one writer anyway, and leaves the lock out.
 func (t *tx) Device(scope ra.InstitutionCode, id ra.DeviceID) (devices.Device, error) {
 	q := t.db.Where("id = ?", id)
+	if t.writes {
+		q = q.Clauses(clause.Locking{Strength: "UPDATE"})
+	}
 	if scope != "" {
 		q = q.Where("institution = ?", scope)
 	}

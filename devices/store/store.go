@@ -47,13 +47,14 @@ func New(db *gorm.DB, sealer Sealer, hooks Hooks, now func() time.Time, rand io.
 type tx struct {
 	db     *gorm.DB
 	s      *Store
+	writes bool // it can change something, so that what it reads to decide by is locked
 	events []ra.Event
 }
 
 // Update runs fn in one transaction; its audit rows are written at its end.
 func (s *Store) Update(ctx context.Context, fn func(devices.Tx) error) error {
 	return mapError(s.db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		t := &tx{db: db, s: s}
+		t := &tx{db: db, s: s, writes: true}
 		if err := fn(t); err != nil {
 			return err
 		}

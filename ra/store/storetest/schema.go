@@ -85,23 +85,25 @@ func Uniques(t testing.TB, db *store.DB) (out []Unique) {
 }
 
 // Models compares tables with the types that a store reads and writes them by: each column has its field, each field
-// its column, of the same type, and NULL is allowed where the field can hold it. others are tables that belong to
-// another package.
+// its column, of the same type, and NULL is allowed where the field can hold it. Every other table must be among others,
+// those of other packages; nil lets any be there.
 func Models(t *testing.T, db *store.DB, others []string, models ...any) {
 	t.Helper()
 	fields := map[string]*schema.Field{}
+	tables := map[string]bool{}
 	var cache sync.Map
 	for _, m := range models {
 		s, err := schema.Parse(m, &cache, schema.NamingStrategy{})
 		if err != nil {
 			t.Fatal(err)
 		}
+		tables[s.Table] = true
 		for _, f := range s.Fields {
 			fields[s.Table+"."+f.DBName] = f
 		}
 	}
 	for _, c := range Columns(t, db) {
-		if slices.Contains(others, c.Table) {
+		if !tables[c.Table] && (others == nil || slices.Contains(others, c.Table)) {
 			continue
 		}
 		name := c.Table + "." + c.Name
