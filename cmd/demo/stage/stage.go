@@ -53,6 +53,7 @@ type Stage struct {
 	server   *process
 	agent    *process
 	hcaReady string
+	tokens   map[string]string // folder of each IC card, by its label
 }
 
 // Account is a login of the staff.
@@ -64,7 +65,7 @@ type Account struct {
 
 // New builds the stage up to a running server; Cards and StartAgent come after it, since they are a story's own.
 func New(ctx context.Context, opt Options) (s *Stage, err error) {
-	s = &Stage{opt: opt}
+	s = &Stage{opt: opt, tokens: map[string]string{}}
 	if s.opt.Progress == nil {
 		s.opt.Progress = func(string) {}
 	}
@@ -112,10 +113,9 @@ func (s *Stage) path(name string) string { return filepath.Join(s.opt.Dir, name)
 func (s *Stage) Config() string { return s.config }
 
 func (s *Stage) windowEnv() string { return "SOFTHSM2_CONF=" + s.path("window-softhsm.conf") }
-func (s *Stage) cardEnv() string   { return "SOFTHSM2_CONF=" + s.path("cards-softhsm.conf") }
 
 func (s *Stage) prepare(context.Context) error {
-	for _, who := range []string{"window", "cards"} {
+	for _, who := range []string{"window", allCards, oneCard} {
 		if err := os.MkdirAll(s.path(who+"-tokens"), 0o700); err != nil {
 			return err
 		}
@@ -258,21 +258,6 @@ func (s *Stage) StopServer() {
 func (s *Stage) KillServer() {
 	s.server.kill()
 	s.server = nil
-}
-
-// Card makes an IC card: a token that the simulator has personalised.
-func (s *Stage) Card(ctx context.Context, label, name, serial, kind string) error {
-	_, err := s.Run(ctx, "env", s.cardEnv(), filepath.Join(s.opt.Bin, "hcasim"), "card", "--dir", s.path("hca"), "--module", Module, "--token", label,
-		"--pin-file", s.path("card.pin"), "--so-pin-file", s.path("card-so.pin"), "--name", name, "--serial", serial, "--kind", kind,
-		"--out", s.path(label+".pem"))
-	return err
-}
-
-// StartAgent starts the card component over every card that was made.
-func (s *Stage) StartAgent(ctx context.Context) (err error) {
-	s.agent, err = s.start(ctx, "cardagent", s.path("agent.ready"), []string{s.cardEnv()}, "cardagent", "--module", Module, "--listen", s.opt.CardAgent,
-		"--origin", s.URL, "--pinentry", "", "--pin-from-page", s.URL, "--pin-from-page", "direct", "--ready-file", s.path("agent.ready"))
-	return err
 }
 
 // Fault tells the simulator how to misbehave; the body is its control document.
