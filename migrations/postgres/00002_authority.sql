@@ -26,7 +26,7 @@ CREATE TABLE applications (
     reason         TEXT NOT NULL,
     ground         TEXT NOT NULL,
     note           TEXT NOT NULL,
-    text           BYTEA NOT NULL,
+    text           BYTEA NOT NULL,              -- sealed, as consent, proof and csr are (HCA-8.1.5)
     nonce          TEXT NOT NULL,
     challenge      BYTEA NOT NULL,
     deadline       TIMESTAMPTZ NOT NULL,
@@ -55,7 +55,7 @@ CREATE TABLE hca_requests (
     adapter        TEXT NOT NULL,
     kind           TEXT NOT NULL,
     sender_nonce   BYTEA NOT NULL,
-    request        BYTEA NOT NULL,
+    request        BYTEA NOT NULL,              -- sealed, as the answer is
     prepared_at    TIMESTAMPTZ NOT NULL,
     token          BYTEA,                       -- what the HCA gave to ask by
     attempts       INTEGER NOT NULL,
@@ -75,7 +75,7 @@ CREATE TABLE certificates (
     key_design     TEXT NOT NULL,
     serial         TEXT NOT NULL,
     issuer_key     TEXT NOT NULL,
-    der            BYTEA NOT NULL,
+    der            BYTEA NOT NULL,              -- sealed, as the chain is
     chain          BYTEA NOT NULL,
     not_before     TIMESTAMPTZ NOT NULL,
     not_after      TIMESTAMPTZ NOT NULL,

@@ -26,7 +26,7 @@ CREATE TABLE applications (
     reason         TEXT NOT NULL,
     ground         TEXT NOT NULL,
     note           TEXT NOT NULL,
-    text           BLOB NOT NULL,
+    text           BLOB NOT NULL,               -- sealed, as consent, proof and csr are (HCA-8.1.5)
     nonce          TEXT NOT NULL,
     challenge      BLOB NOT NULL,
     deadline       DATETIME NOT NULL,
@@ -55,7 +55,7 @@ CREATE TABLE hca_requests (
     adapter        TEXT NOT NULL,
     kind           TEXT NOT NULL,
     sender_nonce   BLOB NOT NULL,
-    request        BLOB NOT NULL,
+    request        BLOB NOT NULL,               -- sealed, as the answer is
     prepared_at    DATETIME NOT NULL,
     token          BLOB,                       -- what the HCA gave to ask by
     attempts       INTEGER NOT NULL,
@@ -75,7 +75,7 @@ CREATE TABLE certificates (
     key_design     TEXT NOT NULL,
     serial         TEXT NOT NULL,
     issuer_key     TEXT NOT NULL,
-    der            BLOB NOT NULL,
+    der            BLOB NOT NULL,               -- sealed, as the chain is
     chain          BLOB NOT NULL,
     not_before     DATETIME NOT NULL,
     not_after      DATETIME NOT NULL,

@@ -189,7 +189,7 @@ func childMain() {
 	check(err)
 	register := &storetest.Register{}
 	register.Person(o.Person.ID, func(p *ra.PersonFacts) { *p = o.Person })
-	s := exchange.New(store.ExchangeStore{Store: store.New(db, register, nil, time.Now, rand.Reader)}, waiting{adapter}, storetest.Good,
+	s := exchange.New(store.ExchangeStore{Store: store.New(db, register, nil, storetest.Sealer(), time.Now, rand.Reader)}, waiting{adapter}, storetest.Good,
 		exchange.Profile{Issuers: [][]byte{o.CA}}, time.Now, rand.Reader)
 	_, err = s.Run(context.Background(), o.Application)
 	check(fmt.Errorf("the child came to an end: %w", err))

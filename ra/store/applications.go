@@ -14,6 +14,9 @@ type Scope = policy.ApprovedScope
 // InsertApplication stores a new application.
 func (tx *Tx) InsertApplication(a ra.Application) error {
 	a = inUTC(a)
+	if err := tx.s.seal(applicationColumns(&a)); err != nil {
+		return err
+	}
 	return tx.db.Create(&a).Error
 }
 
@@ -29,7 +32,10 @@ func (tx *Tx) Application(scope ra.InstitutionCode, id ra.ApplicationID) (a ra.A
 	if scope != "" {
 		q = q.Where("institution = ?", scope)
 	}
-	return a, mapError(q.Take(&a).Error)
+	if err := mapError(q.Take(&a).Error); err != nil {
+		return ra.Application{}, err
+	}
+	return a, tx.s.open(applicationColumns(&a))
 }
 
 // Applications is a page of applications, newest first.
@@ -44,13 +50,19 @@ func (tx *Tx) Applications(f enrol.Query) (out []ra.Application, err error) {
 	if f.Before != "" {
 		q = q.Where("id < ?", f.Before)
 	}
-	return out, q.Find(&out).Error
+	if err := q.Find(&out).Error; err != nil {
+		return nil, err
+	}
+	return openAll(tx.s, out, applicationColumns)
 }
 
 // UpdateApplication writes an application that is still in the state from. A slot that somebody else took
 // meanwhile is refused by the database's unique key (HCA-7.5).
 func (tx *Tx) UpdateApplication(a ra.Application, from ra.ApplicationState) error {
 	a = inUTC(a)
+	if err := tx.s.seal(applicationColumns(&a)); err != nil {
+		return err
+	}
 	return guarded(tx.db.Model(&ra.Application{}).Where("id = ? AND state = ?", a.ID, from).
 		Select("*").Omit("id", "created_at", "created_by").UpdateColumns(&a)) // not Updates, which would write its own clock's time
 }
@@ -58,7 +70,10 @@ func (tx *Tx) UpdateApplication(a ra.Application, from ra.ApplicationState) erro
 // Overdue lists open applications whose deadline passed and that have not left the window.
 func (tx *Tx) Overdue(at time.Time, limit int) (out []ra.Application, err error) {
 	states := []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey}
-	return out, tx.db.Where("state IN ? AND deadline <= ?", states, at.UTC()).Order("deadline").Limit(limit).Find(&out).Error
+	if err := tx.db.Where("state IN ? AND deadline <= ?", states, at.UTC()).Order("deadline").Limit(limit).Find(&out).Error; err != nil {
+		return nil, err
+	}
+	return openAll(tx.s, out, applicationColumns)
 }
 
 // holder is the lock row of a person, and an exemption from the five (HCA-7.5).

@@ -17,6 +17,9 @@ import (
 func (tx *Tx) InsertCertificate(c ra.Certificate) error {
 	c.NotBefore, c.NotAfter, c.CreatedAt, c.UpdatedAt = c.NotBefore.UTC(), c.NotAfter.UTC(), c.CreatedAt.UTC(), c.UpdatedAt.UTC()
 	c.RevokedAt, c.DeliveredAt = utc(c.RevokedAt), utc(c.DeliveredAt)
+	if err := tx.s.seal(certificateColumns(&c)); err != nil {
+		return err
+	}
 	return tx.db.Create(&c).Error
 }
 
@@ -26,7 +29,10 @@ func (tx *Tx) Certificate(scope ra.InstitutionCode, id ra.CertificateID) (c ra.C
 	if scope != "" {
 		q = q.Where("institution = ?", scope)
 	}
-	return c, mapError(q.Take(&c).Error)
+	if err := mapError(q.Take(&c).Error); err != nil {
+		return ra.Certificate{}, err
+	}
+	return c, tx.s.open(certificateColumns(&c))
 }
 
 // Certificates is a page of certificates, newest first.
@@ -41,7 +47,10 @@ func (tx *Tx) Certificates(f revoke.Query) (out []ra.Certificate, err error) {
 	if f.Before != "" {
 		q = q.Where("id < ?", f.Before)
 	}
-	return out, q.Find(&out).Error
+	if err := q.Find(&out).Error; err != nil {
+		return nil, err
+	}
+	return openAll(tx.s, out, certificateColumns)
 }
 
 // UpdateCertificate writes a certificate that is still in the state from.
@@ -68,7 +77,7 @@ func (tx *Tx) CertificateBySerial(issuerKey, serial string) (ra.Certificate, boo
 	if err != nil || len(found) == 0 {
 		return ra.Certificate{}, false, err
 	}
-	return found[0], true, nil
+	return found[0], true, tx.s.open(certificateColumns(&found[0]))
 }
 
 // holderKey is a holder's private key, wrapped (HCA-6.3.5).
@@ -130,6 +139,9 @@ func (tx *Tx) Request(id ra.ApplicationID) (exchange.Request, bool, error) {
 		return exchange.Request{}, false, err
 	}
 	r := rows[0]
+	if err := tx.s.open(requestColumns(&r)); err != nil {
+		return exchange.Request{}, false, err
+	}
 	return exchange.Request{PreparedAt: r.PreparedAt, Attempts: r.Attempts, SentAt: r.SentAt, Answer: r.Answer, AnsweredAt: r.AnsweredAt,
 		Prepared: hca.Prepared{Adapter: r.Adapter, Kind: r.Kind, TransactionID: string(id), SenderNonce: r.SenderNonce, Bytes: r.Request, Token: r.Token}}, true, nil
 }
@@ -137,12 +149,18 @@ func (tx *Tx) Request(id ra.ApplicationID) (exchange.Request, bool, error) {
 // InsertRequest commits a prepared request, unless one is there already: then that one is the request.
 func (tx *Tx) InsertRequest(id ra.ApplicationID, r exchange.Request) error {
 	row := rowOf(id, r)
+	if err := tx.s.seal(requestColumns(&row)); err != nil {
+		return err
+	}
 	return tx.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
 }
 
 // UpdateRequest writes attempts and answer; the request's own bytes never change.
 func (tx *Tx) UpdateRequest(id ra.ApplicationID, r exchange.Request) error {
 	row := rowOf(id, r)
+	if err := tx.s.seal(requestColumns(&row)); err != nil {
+		return err
+	}
 	return guarded(tx.db.Model(&hcaRequest{}).Where("transaction_id = ?", id).
 		Select("token", "attempts", "sent_at", "answer", "answered_at").Updates(&row))
 }

@@ -135,7 +135,10 @@ func (row sweepRun) report() (r sweep.Report, found bool, err error) {
 // ValidAfter is a page of certificates that the HCA holds valid as far as the register knows, in the order of their ids.
 func (tx *Tx) ValidAfter(after ra.CertificateID, limit int) (out []ra.Certificate, err error) {
 	states := []ra.CertificateState{ra.CertLive, ra.CertSuspended, ra.CertRevoking}
-	return out, tx.db.Where("state IN ? AND id > ?", states, after).Order("id").Limit(limit).Find(&out).Error
+	if err := tx.db.Where("state IN ? AND id > ?", states, after).Order("id").Limit(limit).Find(&out).Error; err != nil {
+		return nil, err
+	}
+	return openAll(tx.s, out, certificateColumns)
 }
 
 // CountValid counts them.

@@ -31,13 +31,14 @@ type Store struct {
 	dialect  migrations.Dialect
 	registry Registry
 	enqueue  Enqueuer
+	sealer   Sealer
 	now      func() time.Time
 	rand     io.Reader
 }
 
 // New makes a store over an open database.
-func New(db *DB, registry Registry, enqueue Enqueuer, now func() time.Time, rand io.Reader) *Store {
-	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, now: now, rand: rand}
+func New(db *DB, registry Registry, enqueue Enqueuer, sealer Sealer, now func() time.Time, rand io.Reader) *Store {
+	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, sealer: sealer, now: now, rand: rand}
 }
 
 func (s *Store) newID() (string, error) { return ra.NewID(s.now(), s.rand) }

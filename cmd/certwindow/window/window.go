@@ -147,7 +147,7 @@ func (w *Window) openStores(ctx context.Context) error {
 		Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(tx *gorm.DB) error { return w.Queue.Enqueue(tx, jobs.Sweep{}) },
 	}, w.now, rand.Reader)
-	w.Store = store.New(w.DB, register, w.Queue.Enqueue, w.now, rand.Reader)
+	w.Store = store.New(w.DB, register, w.Queue.Enqueue, sealer, w.now, rand.Reader)
 	mode, err := w.Store.StampSetting(ctx, "mode", w.Config.Mode)
 	if err != nil {
 		return fmt.Errorf("the database has no tables yet, or cannot be read: run certwindow migrate up: %w", err)

@@ -113,7 +113,7 @@ func (w *Window) stores(t testing.TB) {
 	must(t, err)
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(*gorm.DB) error { return nil }}, w.Now, rand.Reader)
-	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, w.Now, rand.Reader)
+	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, w.Now, rand.Reader)
 	w.Registry = devices.New(register, w.Now, rand.Reader)
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,6 +17,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"certwindow/hsm/seal"
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/audit"
@@ -140,6 +142,15 @@ type World struct {
 	Queue    *work.Queue
 }
 
+// Sealer seals under a key that every process of a test knows.
+func Sealer() *seal.Sealer {
+	s, err := seal.New(bytes.Repeat([]byte{7}, 32), rand.Reader)
+	if err != nil {
+		panic(err) // the key has the right length
+	}
+	return s
+}
+
 // NewWorld makes a store over a migrated database, with two institutions and the scope EMR-SIGN.
 func NewWorld(t testing.TB, db *store.DB) *World {
 	t.Helper()
@@ -155,7 +166,7 @@ func NewWorld(t testing.TB, db *store.DB) *World {
 	w.Register.Institution(Clinic, func(i *ra.InstitutionFacts) {
 		i.Name, i.Active, i.Agreement, i.AgreedFrom = "測試診所", true, true, Noon.AddDate(-1, 0, 0)
 	})
-	w.Store = store.New(db, w.Register, w.Queue.Enqueue, w.Clock.Now, rand.Reader)
+	w.Store = store.New(db, w.Register, w.Queue.Enqueue, Sealer(), w.Clock.Now, rand.Reader)
 	return w
 }
 
