@@ -83,7 +83,8 @@ while read -r package target; do
 		failed=1
 		continue
 	fi
-	last=$(grep -E 'execs: [0-9]+' "$work/out" | tail -1)
+	# A share that is over before the seeds have been run leaves no count.
+	last=$(grep -E 'execs: [0-9]+' "$work/out" | tail -1 || true)
 	execs=$(sed -E 's/.*execs: ([0-9]+).*/\1/' <<<"$last")
 	kept=$(sed -nE 's/.*\(total: ([0-9]+)\).*/\1/p' <<<"$last")
 	printf 'ok   %-32s %-36s %9d execs, %3d seeds, corpus %d\n' "$target" "$package" "${execs:-0}" "$n" "${kept:-$n}"
