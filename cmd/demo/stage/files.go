@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -78,7 +79,7 @@ func (s *Stage) Client() (*http.Client, error) { return pinned(s.path("tls.pem")
 var configTemplate = template.Must(template.New("config").Parse(`# Written for a demonstration. Every value has its meaning in deploy/certwindow.example.yaml.
 mode: development
 listen: {{.Listen}}
-ready_file: server.ready
+ready_file: {{.Ready}}
 public_url: {{.URL}}
 tls: {certificate: tls.pem, key: tls.key}
 database: "{{.Database}}"
@@ -104,7 +105,31 @@ sweep: {cap_percent: 100} # three certificates are all there are here
 network: {closed: ["127.0.0.0/8", "::1/128"]}
 `))
 
-func (s *Stage) writeConfig() error {
+// writeConfigs writes one configuration for each server; they differ in where the server listens.
+func (s *Stage) writeConfigs() error {
+	s.servers = nil
+	for i := range max(s.opt.Replicas, 1) {
+		r := &replica{name: "certwindow", listen: s.opt.Listen}
+		if s.fronted() {
+			var err error
+			if r.listen, err = freeAddress(); err != nil {
+				return err
+			}
+		}
+		if i > 0 {
+			r.name += "-" + strconv.Itoa(i+1)
+		}
+		r.config, r.ready = s.path(r.name+".yaml"), s.path(r.name+".ready")
+		if err := s.writeConfig(r); err != nil {
+			return err
+		}
+		s.servers = append(s.servers, r)
+	}
+	s.config = s.servers[0].config
+	return nil
+}
+
+func (s *Stage) writeConfig(r *replica) error {
 	host, port, err := net.SplitHostPort(s.Mail.Addr())
 	if err != nil {
 		return err
@@ -117,12 +142,11 @@ func (s *Stage) writeConfig() error {
 	if life == 0 {
 		life = 5 * time.Minute
 	}
-	s.config = s.path("certwindow.yaml")
-	f, err := os.Create(s.config)
+	f, err := os.Create(r.config)
 	if err != nil {
 		return err
 	}
-	err = configTemplate.Execute(f, map[string]any{"Listen": s.opt.Listen, "URL": s.URL, "Database": database, "Window": Window, "Name": windowName,
+	err = configTemplate.Execute(f, map[string]any{"Listen": r.listen, "Ready": r.ready, "URL": s.URL, "Database": database, "Window": Window, "Name": windowName,
 		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "MailHost": host, "MailPort": port, "MessageLife": life})
 	return errors.Join(err, f.Close())
 }

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,8 @@ type Options struct {
 	CardAgent   string        // address of the card component; empty: any free port
 	Listen      string        // address of the server; empty: any free port
 	Progress    func(what string)
+	Replicas    int            // servers on the one database and token; zero: one
+	Watch       func(Exchange) // is told of everything that browsers and phones say to the window
 }
 
 // Institution codes of the stage.
@@ -50,7 +53,8 @@ type Stage struct {
 	token    string
 	config   string
 	hca      *process
-	server   *process
+	servers  []*replica
+	front    *front // nil: the one server is asked directly
 	agent    *process
 	hcaReady string
 	tokens   map[string]string // folder of each IC card, by its label
@@ -84,7 +88,7 @@ func New(ctx context.Context, opt Options) (s *Stage, err error) {
 		{"dedicated certificate: certwindow ceremony request, hcasim dedicated", s.dedicated},
 		{"mail catcher", s.startMail},
 		{"database and first administrator: certwindow migrate up, staff create", s.database},
-		{"server: certwindow serve", s.StartServer},
+		{"server: certwindow serve", s.open},
 	} {
 		s.opt.Progress(step.what)
 		if err := step.do(ctx); err != nil {
@@ -97,7 +101,8 @@ func New(ctx context.Context, opt Options) (s *Stage, err error) {
 // Close ends every process that the stage started.
 func (s *Stage) Close() {
 	s.agent.stop()
-	s.server.stop()
+	s.front.close()
+	s.StopServer()
 	s.hca.stop()
 	if s.Mail != nil {
 		s.Mail.Close()
@@ -229,7 +234,7 @@ func (s *Stage) database(ctx context.Context) error {
 		return err
 	}
 	s.URL = "https://localhost:" + port
-	if err := s.writeConfig(); err != nil {
+	if err := s.writeConfigs(); err != nil {
 		return err
 	}
 	if _, err := s.Run(ctx, "certwindow", "migrate", "up", "--config", s.config); err != nil {
@@ -242,31 +247,21 @@ func (s *Stage) database(ctx context.Context) error {
 	return json.Unmarshal(out, &s.Admin)
 }
 
-// StartServer starts the server, or starts it again after StopServer or KillServer.
-func (s *Stage) StartServer(ctx context.Context) (err error) {
-	s.server, err = s.start(ctx, "certwindow", s.path("server.ready"), []string{s.windowEnv()}, "certwindow", "serve", "--config", s.config)
-	return err
-}
-
-// StopServer ends the server in good order.
-func (s *Stage) StopServer() {
-	s.server.stop()
-	s.server = nil
-}
-
-// KillServer ends the server between two instructions.
-func (s *Stage) KillServer() {
-	s.server.kill()
-	s.server = nil
-}
-
 // Fault tells the simulator how to misbehave; the body is its control document.
 func (s *Stage) Fault(ctx context.Context, fault any) error {
-	token, err := os.ReadFile(s.path("hca/control.token"))
+	body, err := json.Marshal(fault)
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(fault)
+	return s.tell(ctx, http.MethodPost, body)
+}
+
+// Mend makes the simulator behave.
+func (s *Stage) Mend(ctx context.Context) error { return s.tell(ctx, http.MethodDelete, nil) }
+
+// tell sends the simulator's control endpoint one request.
+func (s *Stage) tell(ctx context.Context, method string, body []byte) error {
+	token, err := os.ReadFile(s.path("hca/control.token"))
 	if err != nil {
 		return err
 	}
@@ -274,7 +269,7 @@ func (s *Stage) Fault(ctx context.Context, fault any) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.control, strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, method, s.control, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -285,6 +280,7 @@ func (s *Stage) Fault(ctx context.Context, fault any) error {
 		return err
 	}
 	res.Body.Close()
+	client.CloseIdleConnections()
 	if res.StatusCode/100 != 2 {
 		return errors.New("the simulator refused the fault: " + res.Status)
 	}
