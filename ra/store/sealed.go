@@ -61,6 +61,9 @@ func (s *Store) open(columns []sealed) error {
 		if err != nil {
 			return ra.Errorf(ra.KindInternal, "sealed-column", err, "A stored record does not open: it was changed outside this program.")
 		}
+		if v == nil {
+			v = []byte{} // empty is not missing: what opens is stored again
+		}
 		*c.value = v
 	}
 	return nil
