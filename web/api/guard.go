@@ -97,10 +97,7 @@ func (c *call) hint(err error) {
 // outside judges what can be seen of a request before anybody is asked, and reads its body.
 func (c *call) outside(r route) error {
 	req := c.Request()
-	if req.URL.RawPath != "" { // no address of ours needs an escape
-		return echo.ErrNotFound
-	}
-	for _, id := range c.ParamValues() {
+	for _, id := range c.ParamValues() { // as they stand in the address: an escape is no part of an id
 		if !idForm.MatchString(id) {
 			return echo.ErrNotFound
 		}
