@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -80,8 +81,10 @@ func (s *Stage) down(r *replica) (p *process) {
 	return p
 }
 
-// Replica is the address of one server, for a request that goes to that one.
-func (s *Stage) Replica(i int) string { return "https://" + s.servers[i].listen }
+// Replica is the address of one server, for a request that goes to that one alone.
+func (s *Stage) Replica(i int) string {
+	return "https://localhost" + s.servers[i].listen[strings.LastIndexByte(s.servers[i].listen, ':'):]
+}
 
 // fronted tells whether something stands between the servers and those who ask.
 func (s *Stage) fronted() bool { return s.opt.Replicas > 1 || s.opt.Watch != nil }

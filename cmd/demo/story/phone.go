@@ -108,58 +108,43 @@ func (p *phone) challenge(ctx context.Context, application string) ([]byte, erro
 
 // submit hands in a request for a fresh key that some phone's device key countersigns, its own or another's.
 func (p *phone) submit(ctx context.Context, application string, challenge, consent []byte, countersigner *phone) error {
-	fresh, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	body, err := keyRequest(challenge, consent, countersigner)
 	if err != nil {
 		return err
+	}
+	return p.call(ctx, http.MethodPost, "/applications/"+application+"/request", body, nil)
+}
+
+// keyRequest is a request for a fresh key, bound to the consent by a phone's device key.
+func keyRequest(challenge, consent []byte, countersigner *phone) (map[string][]byte, error) {
+	fresh, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
 	}
 	der, err := csr.Make(fresh, pkix.Name{}, challenge)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	wrong, err := countersigner.key("device")
+	key, err := countersigner.key("device")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	digest := sha256.Sum256(enrol.ChainMessage(consent, der))
-	signature, err := ecdsa.SignASN1(rand.Reader, wrong, digest[:])
-	if err != nil {
-		return err
-	}
-	return p.call(ctx, http.MethodPost, "/applications/"+application+"/request", map[string][]byte{"csr": der, "signature": signature}, nil)
+	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	return map[string][]byte{"csr": der, "signature": signature}, err
 }
 
 // call sends a request that the reference client would not, signed by this phone's device key.
 func (p *phone) call(ctx context.Context, method, where string, in, out any) error {
-	var body []byte
-	if in != nil {
-		var err error
-		if body, err = json.Marshal(in); err != nil {
-			return err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, p.st.URL+"/api/v1"+where, bytes.NewReader(body))
+	req, err := p.signed(ctx, method, where, in, rand.Text(), time.Now())
 	if err != nil {
-		return err
-	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Idempotency-Key", rand.Text())
-	}
-	key, err := p.key("device")
-	if err != nil {
-		return err
-	}
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		return err
-	}
-	if err := httpsig.Sign(req, body, key, httpsig.Params{Created: time.Now(), Nonce: rand.Text(), KeyID: ra.KeyHash(spki)}); err != nil {
 		return err
 	}
 	c, err := p.st.Client()
 	if err != nil {
 		return err
 	}
+	defer c.CloseIdleConnections()
 	res, err := c.Do(req)
 	if err != nil {
 		return err
@@ -176,4 +161,32 @@ func (p *phone) call(ctx context.Context, method, where string, in, out any) err
 		return nil
 	}
 	return json.NewDecoder(res.Body).Decode(out)
+}
+
+// signed makes a request as this phone's app would at a moment; one with a body has an idempotency key.
+func (p *phone) signed(ctx context.Context, method, where string, in any, idempotency string, at time.Time) (*http.Request, error) {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, p.st.URL+"/api/v1"+where, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Idempotency-Key", idempotency)
+	}
+	key, err := p.key("device")
+	if err != nil {
+		return nil, err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return req, httpsig.Sign(req, body, key, httpsig.Params{Created: at, Nonce: rand.Text(), KeyID: ra.KeyHash(spki)})
 }
