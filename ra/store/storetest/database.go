@@ -15,10 +15,12 @@ import (
 
 // Main runs a package's tests and ends the server that they started. A package that asks for PostgreSQL calls it from
 // its TestMain and does nothing after it.
-func Main(m *testing.M) {
-	code := m.Run()
-	stop()
-	os.Exit(code)
+func Main(m *testing.M) { os.Exit(Tests(m)) }
+
+// Tests is Main without the exit, for a package that has more to end. It gives the exit code.
+func Tests(m *testing.M) int {
+	defer stop()
+	return m.Run()
 }
 
 // Each runs a test on a fresh, migrated database of each kind. Where there is no PostgreSQL server that half is skipped
