@@ -19,7 +19,11 @@ func readOID(s *cryptobyte.String, out *OID) bool {
 	if !s.ReadASN1(&content, casn1.OBJECT_IDENTIFIER) || !validOID(content) {
 		return false
 	}
-	*out = OID(content)
+	known, ok := commonOIDs[string(content)]
+	if !ok {
+		known = OID(content)
+	}
+	*out = known
 	return true
 }
 

@@ -73,6 +73,7 @@ func (c *Certificate) parseExtensions(exts cryptobyte.String) *Error {
 	if exts.Empty() {
 		return malformed("empty extensions")
 	}
+	c.x.seen = make([]extensionHeader, 0, 12)
 	for !exts.Empty() {
 		h, value, ok := readExtension(&exts)
 		if !ok {

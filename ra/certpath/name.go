@@ -138,7 +138,7 @@ func parseName(der []byte) (Name, bool) {
 	if !ok {
 		return Name{}, false
 	}
-	n := Name{Raw: der}
+	n := Name{Raw: der, RDNs: make([][]Attribute, 0, 4)}
 	for !seq.Empty() {
 		var set cryptobyte.String
 		if !seq.ReadASN1(&set, casn1.SET) {

@@ -45,3 +45,18 @@ const (
 	// 2.16.886.1.100.2.1, the subject type of Taiwan's government PKI.
 	oidSubjectType OID = "\x60\x86\x76\x01\x64\x02\x01"
 )
+
+// commonOIDs are those of nearly every certificate and OCSP response: reading one of them allocates nothing.
+var commonOIDs = func() map[string]OID {
+	all := map[string]OID{}
+	for _, id := range []OID{
+		oidExtSubjectDirectory, oidExtSubjectKeyID, oidExtKeyUsage, oidExtSubjectAltName, oidExtBasicConstraints,
+		oidExtCRLNumber, oidExtReasonCode, oidExtCRLDP, oidExtPolicies, oidExtAuthorityKeyID, oidExtEKU, oidExtAIA,
+		oidExtOCSPNoCheck, oidOCSPSigning, oidAccessOCSP, oidAccessCAIssuers, oidOCSPBasic, oidOCSPNonce,
+		oidAttrCN, oidAttrSerial, oidAttrC, oidAttrO, oidAttrOU, oidSubjectType, oidSHA1, oidSHA256,
+		oidSHA256RSA, oidSHA256ECDSA, oidKeyRSA, oidKeyEC, oidP256,
+	} {
+		all[string(id)] = id
+	}
+	return all
+}()
