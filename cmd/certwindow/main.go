@@ -44,6 +44,7 @@ func commands() []command {
 		{"staff create", "make the first window administrator", cmdStaffCreate},
 		{"sweep", "make one inventory now and revoke what must be revoked; --dry-run finds only", cmdSweep},
 		{"evidence", "write the evidence of one application as a zip", cmdEvidence},
+		{"check", "re-derive limits, states, consents, keys and the audit log from the database", cmdCheck},
 		{"audit export", "write the audit log as a file that verify audit judges", cmdAuditExport},
 		{"audit checkpoint", "sign the audit log as it stands, to be kept elsewhere", cmdAuditCheckpoint},
 		{"ceremony setup", "make the token and the window's own keys", cmdCeremonySetup},
