@@ -39,6 +39,10 @@ func Run(t *testing.T, open func(t testing.TB) *store.DB) {
 		{"AuditTampering", testAuditTampering},
 		{"AuditOfRefusals", testAuditRefusals},
 		{"AuditQueries", testAuditQueries},
+		{"AuditCheckpoints", testCheckpoints},
+		{"AuditOfHostileTexts", testAuditHostile},
+		{"Sealed", testSealed},
+		{"MovedCells", testMovedCells},
 		{"Rollback", testRollback},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, NewWorld(t, open(t))) })
