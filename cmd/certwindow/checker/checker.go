@@ -27,6 +27,7 @@ const (
 	Consent     = "consent"     // HCA-5.1.1, HCA-5.2.1: a card's signature that does not hold
 	Nonce       = "nonce"       // HCA-8.1.4
 	Key         = "key"         // HCA-6.3.5: a holder's key in the window's keeping
+	Sealed      = "sealed"      // HCA-8.1.5: a sealed value that was changed or moved
 	Chain       = "audit-chain" // HCA-8.1.6: the log itself
 	Checkpoint  = "audit-checkpoint"
 	Row         = "audit-row" // HCA-8.1.6: no row, no act; and no row without what it tells of
@@ -45,6 +46,11 @@ type Keys interface {
 	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
 }
 
+// Sealer opens columns that are encrypted at rest (HCA-8.1.5).
+type Sealer interface {
+	Open(column string, sealed []byte) ([]byte, error)
+}
+
 // Config is what a check is made with. Every field but HolderOID is needed.
 type Config struct {
 	DB            *sql.DB
@@ -56,6 +62,7 @@ type Config struct {
 	Intermediates []*certpath.Certificate
 	HolderOID     asn1.ObjectIdentifier // of a card's certificate; nil is the subject's serialNumber
 	Keys          Keys
+	Sealer        Sealer
 	Report        func(Finding) // called for each finding, as it is found
 }
 

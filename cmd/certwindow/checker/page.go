@@ -105,7 +105,30 @@ func (c *check) load(after string) (*page, error) {
 			return nil, err
 		}
 	}
+	c.unseal(p)
 	return p, nil
+}
+
+// unseal opens what is encrypted at rest. A value that does not open counts as there and empty.
+func (c *check) unseal(p *page) {
+	open := func(object, table, column, id string, value *[]byte) {
+		if *value == nil {
+			return
+		}
+		plain, err := c.Sealer.Open(table+"."+column+"/"+id, *value)
+		c.must(err == nil, Sealed, "HCA-8.1.5", object, "column %s does not open: it was changed, or moved here from another row", column)
+		*value = append([]byte{}, plain...)
+	}
+	for _, a := range p.applications {
+		open(a.object(), "applications", "text", a.id, &a.text)
+		open(a.object(), "applications", "consent", a.id, &a.consent)
+		open(a.object(), "applications", "proof", a.id, &a.proof)
+		open(a.object(), "applications", "csr", a.id, &a.csr)
+		if x := p.own[a.id]; x != nil {
+			open(x.object(), "certificates", "der", x.id, &x.der)
+			open(x.object(), "certificates", "chain", x.id, &x.chain)
+		}
+	}
 }
 
 // ids lists something of each application.

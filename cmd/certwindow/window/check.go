@@ -18,5 +18,6 @@ func (w *Window) Check(ctx context.Context, report func(checker.Finding)) (check
 		return checker.Counts{}, err
 	}
 	return checker.Run(ctx, checker.Config{DB: w.DB.SQL, Postgres: w.DB.Dialect == migrations.Postgres, At: w.now(), Window: w.Config.Window.Institution,
-		Signing: signing, Anchors: w.trust.anchors, Intermediates: w.trust.intermediates, HolderOID: holder, Keys: w.Token, Report: report})
+		Signing: signing, Anchors: w.trust.anchors, Intermediates: w.trust.intermediates, HolderOID: holder, Keys: w.Token,
+		Sealer: w.sealer, Report: report})
 }

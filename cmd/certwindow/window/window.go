@@ -61,6 +61,7 @@ type Window struct {
 	Adapter   *cmc.Adapter
 	Dedicated *Dedicated
 
+	sealer    *seal.Sealer
 	trust     trust
 	statusKey crypto.PublicKey
 	replica   string // names this process among the replicas
@@ -140,6 +141,7 @@ func (w *Window) openStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.sealer = sealer
 	if w.Queue, err = work.NewInserter(w.DB); err != nil {
 		return err
 	}
