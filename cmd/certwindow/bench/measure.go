@@ -78,26 +78,28 @@ func used() (time.Duration, error) {
 }
 
 // scale gives how much more of an operation is done on so many cores than on one, by the clock, for both sides:
-// the raw operations share nothing, so that what they gain is what the machine has to give just then.
+// the raw operations share nothing, so that what they gain is what the machine has to give just then. All four
+// take turns, and the best turn of each counts: what other processes take away makes a turn worse, never better.
 func scale(ctx context.Context, ours, raw operation, cores int, span time.Duration) (gainOurs, gainRaw float64, err error) {
-	var a, b []float64
-	for begun := time.Now(); time.Since(begun) < span || len(a) < 3; {
+	turns := []struct {
+		side  operation
+		cores int
+		best  float64
+	}{{ours, 1, 0}, {raw, 1, 0}, {ours, cores, 0}, {raw, cores, 0}}
+	begun := time.Now()
+	for n := 0; n < 3 || time.Since(begun) < span; n++ {
 		if ctx.Err() != nil {
 			return 0, 0, ctx.Err()
 		}
-		var rate [4]float64
-		for i, side := range []operation{ours, raw, ours, raw} {
-			n := 1
-			if i >= 2 {
-				n = cores
-			}
-			if rate[i], err = throughput(side, n); err != nil {
+		for i := range turns {
+			rate, err := throughput(turns[i].side, turns[i].cores)
+			if err != nil {
 				return 0, 0, err
 			}
+			turns[i].best = max(turns[i].best, rate)
 		}
-		a, b = append(a, rate[2]/rate[0]), append(b, rate[3]/rate[1])
 	}
-	return median(a), median(b), nil
+	return turns[2].best / turns[0].best, turns[3].best / turns[1].best, nil
 }
 
 // throughput is operations a second with so many cores and as many goroutines.
@@ -110,7 +112,7 @@ func throughput(f operation, cores int) (float64, error) {
 	for i := range cores {
 		all.Go(func() {
 			n := 0
-			for ; errs[i] == nil && (n%8 != 0 || time.Since(begun) < 2*block); n++ {
+			for ; errs[i] == nil && (n%8 != 0 || time.Since(begun) < block); n++ {
 				errs[i] = f()
 			}
 			counts[i] = n
