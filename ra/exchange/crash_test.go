@@ -282,3 +282,44 @@ func (g *gate) runChild(t testing.TB, database string, a ra.Application) string 
 	_ = cmd.Wait()
 	return state
 }
+
+// counting is an adapter that counts what is asked of it.
+type counting struct {
+	hca.Adapter
+	sent, asked int
+}
+
+func (c *counting) Send(ctx context.Context, p hca.Prepared) (hca.Outcome, error) {
+	c.sent++
+	return c.Adapter.Send(ctx, p)
+}
+
+func (c *counting) Query(ctx context.Context, p hca.Prepared) (hca.Outcome, error) {
+	c.asked++
+	return c.Adapter.Query(ctx, p)
+}
+
+// HCA-3.3: what may have left is asked after and never blindly sent again, since not every HCA knows a repetition.
+func TestAsksBeforeSendingAgain(t *testing.T) {
+	g := newGate(t, storetest.SQLite(t), hcatest.NewWindow(t))
+	for _, c := range []struct {
+		before      bool // the process died before anything left
+		sent, asked int
+	}{{false, 0, 1}, {true, 1, 1}} {
+		a := g.requested(t)
+		if !dies(func() {
+			_, err := g.service(store.ExchangeStore{Store: g.Store}, halting{g.adapter, c.before}).Run(context.Background(), a.ID)
+			t.Error(err)
+		}) {
+			t.Fatal("the process lives")
+		}
+		n := &counting{Adapter: g.adapter}
+		if _, err := g.service(store.ExchangeStore{Store: g.Store}, n).Run(context.Background(), a.ID); err != nil {
+			t.Fatal(err)
+		}
+		if n.sent != c.sent || n.asked != c.asked {
+			t.Errorf("sent %d times and asked %d times, want %d and %d", n.sent, n.asked, c.sent, c.asked)
+		}
+		g.once(t, a)
+	}
+}
