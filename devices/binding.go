@@ -52,18 +52,19 @@ func (s *Service) OfferBinding(ctx context.Context, actor ra.Actor, id ra.Device
 	return Offer{Binding: b, Code: code}, nil
 }
 
-// ShortCode is the six digits that both screens show. It covers the QR's secret and the phone's key, so a
-// second phone that photographed the QR shows other digits.
-func ShortCode(code string, spki []byte) string {
+// ShortCode is the six digits that both screens show. It covers the QR's secret, the pin of the server that the
+// phone talks to, and the phone's key: a second phone that photographed the QR shows other digits, and so does a
+// phone that a forged QR led to a server in between, since the window knows its own pin alone.
+func ShortCode(code, pin string, spki []byte) string {
 	h := sha256.New()
-	io.WriteString(h, "certwindow binding v1\x00"+code+"\x00")
+	io.WriteString(h, "certwindow binding v1\x00"+code+"\x00"+pin+"\x00")
 	h.Write(spki)
 	return fmt.Sprintf("%06d", binary.BigEndian.Uint64(h.Sum(nil)[:8])%1_000_000)
 }
 
 // PresentBinding is the phone's half: the code it read and the key it made. The code is used up; nothing is
-// bound until the clerk has compared the short codes. The caller has proved that the phone holds the key.
-func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code string, spki []byte, client string) (Binding, error) {
+// bound until the clerk has compared the short codes. pin is that of the server that was asked (see BindText). The caller has proved that the phone holds the key.
+func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string) (Binding, error) {
 	var b Binding
 	err := s.act(ctx, actor, "device.bind-present", "device-key/"+ra.KeyHash(spki), "", nil, func(tx Tx) error {
 		var err error
@@ -80,7 +81,7 @@ func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code strin
 			return err
 		}
 		b.State, b.KeySPKI, b.Client, b.PresentedAt = BindingPresented, spki, client, &now
-		b.ShortCode = ShortCode(code, spki)
+		b.ShortCode = ShortCode(code, pin, spki)
 		return tx.UpdateBinding(b, BindingOffered, "", now)
 	})
 	return b, err
@@ -96,20 +97,6 @@ func (s *Service) Binding(ctx context.Context, actor ra.Actor, id ra.DeviceID) (
 		return err
 	})
 	return b, found, err
-}
-
-// BindingByID is for the phone that presented the key, and nobody else.
-func (s *Service) BindingByID(ctx context.Context, id string, spki []byte) (b Binding, err error) {
-	err = s.store.View(ctx, func(tx Tx) error {
-		if b, err = tx.Binding(id); err != nil {
-			return err
-		}
-		if subtle.ConstantTimeCompare(b.KeySPKI, spki) != 1 {
-			return notFound("binding")
-		}
-		return nil
-	})
-	return b, err
 }
 
 // ConfirmBinding binds the phone's key to the device, when the clerk says that both screens show the same

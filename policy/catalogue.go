@@ -18,19 +18,21 @@ type Entry struct {
 	EnforcedBy []string
 	// Tests names the tests that prove it, e.g. "certwindow/policy.TestLimit".
 	Tests []string
+	// Missing says what of it the running system does not do yet; empty: nothing.
+	Missing string
 }
 
 // The three states of a clause, as the compliance report prints them.
 const (
 	StateTested   = "tested"   // enforced, and a test proves it
 	StateEnforced = "enforced" // enforced, and no test proves it yet
-	StateNotYet   = "not yet"  // the running system does not enforce it, though its rule may be written and tested
+	StateNotYet   = "not yet"  // not enforced, or not in every part; Entry.Missing says which
 )
 
 // State says how far the clause is kept.
 func (e Entry) State() string {
 	switch {
-	case len(e.EnforcedBy) == 0:
+	case len(e.EnforcedBy) == 0 || e.Missing != "":
 		return StateNotYet
 	case len(e.Tests) == 0:
 		return StateEnforced
@@ -44,7 +46,7 @@ func Clauses() []Entry {
 	all := make([]Entry, len(titles))
 	for i, t := range titles {
 		p := proofs[t.id]
-		all[i] = Entry{ID: t.id, Parts: t.parts, Title: t.en, TitleZH: t.zh, EnforcedBy: symbols(p.by), Tests: symbols(p.tests)}
+		all[i] = Entry{ID: t.id, Parts: t.parts, Title: t.en, TitleZH: t.zh, EnforcedBy: symbols(p.by), Tests: symbols(p.tests), Missing: p.missing}
 	}
 	return all
 }

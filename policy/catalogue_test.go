@@ -59,16 +59,19 @@ func TestClausesAreComplete(t *testing.T) {
 
 // A clause is never called tested, or enforced, when nothing enforces it.
 func TestEntryState(t *testing.T) {
+	by, tests := []string{"certwindow/policy.Limit"}, []string{"certwindow/policy.TestLimit"}
 	for _, c := range []struct {
 		by, tests []string
+		missing   string
 		want      string
 	}{
-		{nil, nil, "not yet"},
-		{nil, []string{"certwindow/policy.TestLimit"}, "not yet"},
-		{[]string{"certwindow/policy.Limit"}, nil, "enforced"},
-		{[]string{"certwindow/policy.Limit"}, []string{"certwindow/policy.TestLimit"}, "tested"},
+		{nil, nil, "", "not yet"},
+		{nil, tests, "", "not yet"},
+		{by, nil, "", "enforced"},
+		{by, tests, "", "tested"},
+		{by, tests, "a part of it", "not yet"},
 	} {
-		if got := (Entry{EnforcedBy: c.by, Tests: c.tests}).State(); got != c.want {
+		if got := (Entry{EnforcedBy: c.by, Tests: c.tests, Missing: c.missing}).State(); got != c.want {
 			t.Errorf("by %v tests %v: %q, want %q", c.by, c.tests, got, c.want)
 		}
 	}
@@ -104,14 +107,14 @@ Every clause of the rule book and of the neighbouring systems' documents: what e
 and which tests prove that. This page is written by a test from the catalogue in package policy;
 %scertwindow doctor --clauses%s prints the same.
 
-*Tested* means enforced and proved by the named tests, *enforced* that no test proves it yet, *not yet* that the
-running system does not enforce it, even where its rule is written and tested. Tested: %d, enforced: %d, not yet: %d.
+*Tested* means enforced in every part and proved by the named tests, *enforced* that no test proves it yet, *not yet*
+that the running system does not enforce it, or not in every part: then the last column says what is missing. Tested: %d, enforced: %d, not yet: %d.
 
-| clause | about | 條文 | state | enforced by | tests |
-|---|---|---|---|---|---|
+| clause | about | 條文 | state | enforced by | tests | missing |
+|---|---|---|---|---|---|---|
 `, "`", "`", counts[StateTested], counts[StateEnforced], counts[StateNotYet])
 	for _, e := range Clauses() {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", e.ID, e.Title, e.TitleZH, e.State(), codeList(e.EnforcedBy), codeList(e.Tests))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", e.ID, e.Title, e.TitleZH, e.State(), codeList(e.EnforcedBy), codeList(e.Tests), e.Missing)
 	}
 	return b.String()
 }

@@ -158,6 +158,14 @@ func cmdCeremonyMaster(ctx context.Context, args []string, s streams) int {
 		if o.Restore, err = readRecord(*restore); err != nil {
 			return f.fail(err)
 		}
+		// The token is made empty: setting it up first would give it another MAC key than the lost one's.
+		if exists, err := p11.HasToken(*f.module, *f.token); err != nil {
+			return f.fail(err)
+		} else if !exists {
+			if err := p11.InitToken(*f.module, *f.token, so, user); err != nil {
+				return f.fail(err)
+			}
+		}
 	}
 	record, err := create(*f.out)
 	if err != nil {

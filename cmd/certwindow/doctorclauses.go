@@ -46,6 +46,11 @@ func writeClausesText(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%-10s %-9s %s\n", e.ID, e.State(), e.Title); err != nil {
 			return err
 		}
+		if e.Missing != "" {
+			if _, err := fmt.Fprintf(w, "%20s missing: %s\n", "", e.Missing); err != nil {
+				return err
+			}
+		}
 		for _, name := range e.EnforcedBy {
 			if _, err := fmt.Fprintf(w, "%20s by %s\n", "", name); err != nil {
 				return err

@@ -41,7 +41,7 @@ func newOffice(t testing.TB, db *rastore.DB) *office {
 	}
 	o.register = store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice,
 		StartSweep: func(tx *gorm.DB) error { return o.Queue.Enqueue(tx, jobs.Sweep{}) }}, o.Clock.Now, rand.Reader)
-	o.Store = rastore.New(db, o.register, o.Queue.Enqueue, o.Clock.Now, rand.Reader)
+	o.Store = rastore.New(db, o.register, o.Queue.Enqueue, sealer, o.Clock.Now, rand.Reader)
 	o.Service = devices.New(o.register, o.Clock.Now, rand.Reader)
 	o.admin = ra.Actor{Kind: ra.ActorStaff, ID: "admin"}
 	o.clerk = ra.Actor{Kind: ra.ActorStaff, ID: "clerk", Institution: storetest.Window}
@@ -115,11 +115,11 @@ func (o *office) bind(t testing.TB, id ra.DeviceID) []byte {
 		t.Fatal(err)
 	}
 	spki := newKey(t)
-	b, err := o.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, spki, `{"os":"17.4"}`)
+	b, err := o.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, pin, spki, `{"os":"17.4"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.ConfirmBinding(ctx, o.clerk, id, b.ID, devices.ShortCode(offer.Code, spki)); err != nil {
+	if err := o.ConfirmBinding(ctx, o.clerk, id, b.ID, devices.ShortCode(offer.Code, pin, spki)); err != nil {
 		t.Fatal(err)
 	}
 	return spki
@@ -132,3 +132,6 @@ func refused(t testing.TB, what string, err error, kind ra.Kind, code string) {
 		t.Errorf("%s: %v, want %s", what, err, code)
 	}
 }
+
+// pin stands for that of the server's key.
+const pin = "00000000000000000000000000000000000000000000000000000000000000aa"

@@ -47,6 +47,7 @@ CREATE UNIQUE INDEX applications_slot ON applications (person_id, slot);
 CREATE INDEX applications_institution ON applications (institution, id);
 CREATE INDEX applications_open ON applications (state, deadline) WHERE state IN ('awaiting-signature', 'awaiting-key', 'requested', 'sent', 'disputed');
 CREATE INDEX applications_device ON applications (device_id, state);
+CREATE INDEX applications_insertion ON applications (insertion) WHERE insertion <> '';
 CREATE INDEX applications_certificate ON applications (certificate_id);
 
 -- What left for the HCA and what came back. Written before it is sent.

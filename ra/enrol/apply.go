@@ -58,6 +58,9 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 		if err := s.judge(f, a); err != nil {
 			return err
 		}
+		if a.KeyDesign == ra.KeyChip {
+			return ra.Refuse("HCA-6.2", "chip-not-listed", "This window lists no secure chip, so a key cannot be made in one. Nothing was begun; choose another key.", nil)
+		}
 		a.Generation, a.DeviceKey = f.device.Generation, ra.KeyHash(f.device.KeySPKI)
 		if a.Text, err = s.text(a, f); err != nil {
 			return err
@@ -150,7 +153,10 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 		if err := tx.RedeemNonce(s.nonce(a, actor), s.now()); err != nil {
 			return err
 		}
-		if err := ra.Refused(policy.WindowMayEnrol(standing, s.now())); err != nil {
+		if err := FreshInsertion(tx, sig.Insertion, a.PersonID); err != nil {
+			return err
+		}
+		if err := ra.Refused(policy.All(policy.MessageLife(a.CreatedAt, a.Deadline, s.now()), policy.WindowMayEnrol(standing, s.now()))); err != nil {
 			return err
 		}
 		f, err := s.gather(tx, a)

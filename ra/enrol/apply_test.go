@@ -116,7 +116,7 @@ func TestReplay(t *testing.T) {
 	other := d.clerk
 	other.Session = "another"
 	_, err := d.Sign(context.Background(), other, a.ID, enrol.Signature{CMS: []byte("signed")})
-	refusal(t, err, "HCA-8.1.4", "nonce-used")
+	refusal(t, err, "HCA-8.1.4", "nonce-elsewhere")
 	first, err := d.sign(a)
 	if err != nil {
 		t.Fatal(err)

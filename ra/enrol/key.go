@@ -46,15 +46,15 @@ func (s *Service) MakeKey(ctx context.Context, id ra.ApplicationID) error {
 	binding := hsm.Binding{Person: string(a.PersonID), Device: string(a.DeviceID), Application: string(a.ID)}
 	key, err := s.keys.GenerateWrapped(ctx, hsm.Algorithm(a.Algorithm), binding)
 	if err != nil {
-		return ra.Errorf(ra.KindUnavailable, "hsm", err, "The HSM could not make the key. The application waits; it is tried again.")
+		return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM could not make the key. The application waits; it is tried again.")
 	}
 	signer, err := s.keys.SignerFor(ctx, key, binding)
 	if err != nil {
-		return ra.Errorf(ra.KindUnavailable, "hsm", err, "The HSM could not use the key. The application waits; it is tried again.")
+		return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM could not use the key. The application waits; it is tried again.")
 	}
 	request, err := csr.Make(signer, subject(person), a.Challenge)
 	if err != nil {
-		return ra.Errorf(ra.KindUnavailable, "hsm", err, "The HSM could not sign the request. The application waits; it is tried again.")
+		return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM could not sign the request. The application waits; it is tried again.")
 	}
 	e := ra.Event{Actor: ra.Actor{Kind: ra.ActorSystem, ID: "make-key"}, Act: "enrol.key", Object: object(id), Institution: a.Institution,
 		Details: map[string]string{"key": ra.KeyHash(key.SPKI), "design": string(a.KeyDesign)}}

@@ -130,10 +130,10 @@ func (s *Service) SignHash(ctx context.Context, actor ra.Actor, device ra.Device
 		}
 		signer, err := s.keys.SignerFor(ctx, k, hsm.Binding{Person: string(c.PersonID), Device: string(c.DeviceID), Application: string(c.ApplicationID)})
 		if err != nil {
-			return ra.Errorf(ra.KindUnavailable, "hsm", err, "The key cannot be used. Nothing was signed.")
+			return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The key cannot be used. Nothing was signed.")
 		}
 		if sig, err = signer.Sign(rand.Reader, digest, hash); err != nil {
-			return ra.Errorf(ra.KindUnavailable, "hsm", err, "The HSM did not sign. Try again.")
+			return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM did not sign. Try again.")
 		}
 		return nil
 	})

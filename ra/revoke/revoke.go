@@ -42,6 +42,8 @@ type Tx interface {
 	IssueNonce(n ra.Nonce) error
 	RedeemNonce(n ra.Nonce, at time.Time) error
 	NonceUsed(value string) (bool, error)
+	// InsertionOfAnother tells whether another person's card signed in this insertion of a card (HCA-8.1.2).
+	InsertionOfAnother(insertion string, person ra.PersonID) (bool, error)
 
 	Audit(e ra.Event) error
 	Enqueue(j jobs.Args) error
@@ -194,6 +196,12 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 		if err := tx.RedeemNonce(nonceOf(a, actor), s.now()); err != nil {
 			return err
 		}
+		if err := enrol.FreshInsertion(tx, sig.Insertion, a.PersonID); err != nil {
+			return err
+		}
+		if err := ra.Refused(policy.MessageLife(a.CreatedAt, a.Deadline, s.now())); err != nil {
+			return err
+		}
 		if err := s.stop(tx, *a.CertificateID, a.Reason, ""); err != nil {
 			return err
 		}
@@ -289,3 +297,6 @@ func (s *Service) Proved(ctx context.Context, actor ra.Actor, id ra.CertificateI
 func (s *Service) act(ctx context.Context, e ra.Event, fn func(Tx, *ra.Event) error) error {
 	return ra.Act[Tx](ctx, s.store, s.now(), e, fn)
 }
+
+// Clauses are the rules that Sign has judged when it accepts a signature.
+var Clauses = []policy.Clause{"HCA-5.2.1", "HCA-8.1.3", "HCA-8.1.4"}

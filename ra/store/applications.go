@@ -136,10 +136,22 @@ func (tx *Tx) RedeemNonce(n ra.Nonce, at time.Time) error {
 	if res.Error != nil {
 		return res.Error
 	}
-	if res.RowsAffected != 1 {
-		return ra.Refuse("HCA-8.1.4", "nonce-used", "The one-time number in this message was used already, is too old, or was issued for something else. Nothing was changed.", nil)
+	if res.RowsAffected == 1 {
+		return nil
 	}
-	return nil
+	// Why it was refused helps the clerk, and nobody else: the nonce is known only to who was shown the text.
+	var kept nonce
+	if err := tx.db.Where("hash = ?", ra.NonceHash(n.Value)).Take(&kept).Error; err == nil && kept.RedeemedAt == nil && kept.ExpiresAt.After(at) {
+		return ra.Refuse("HCA-8.1.4", "nonce-elsewhere", "The text was made in another session, or for something else. Nothing was changed; make a new text.", nil)
+	}
+	return ra.Refuse("HCA-8.1.4", "nonce-used", "The one-time number in this message was used already, or is too old. Nothing was changed.", nil)
+}
+
+// InsertionOfAnother tells whether another person's card signed in this insertion of a card (HCA-8.1.2).
+func (tx *Tx) InsertionOfAnother(insertion string, person ra.PersonID) (bool, error) {
+	var count int64
+	err := tx.db.Model(&ra.Application{}).Where("insertion = ? AND person_id <> ?", insertion, person).Limit(1).Count(&count).Error
+	return count > 0, err
 }
 
 // NonceUsed tells whether a nonce was redeemed before.

@@ -144,7 +144,7 @@ func (p *page) applicationFormWith(failed error) error {
 	}
 	d := map[string]any{"Person": line(x), "Devices": deviceOptions(list), "Scopes": scopeOptions(scopes), "Keys": []option{}}
 	var keys []option
-	for _, k := range []ra.KeyDesign{ra.KeyApp, ra.KeyChip, ra.KeyHSM} {
+	for _, k := range []ra.KeyDesign{ra.KeyApp, ra.KeyHSM} {
 		keys = append(keys, option{Value: string(k), Label: p.words().say("key." + string(k))})
 	}
 	d["Keys"] = keys

@@ -29,7 +29,7 @@ import (
 type Devices interface {
 	DeviceByKey(ctx context.Context, keyHash string) (devices.Device, error)
 	Seen(ctx context.Context, d devices.Device) error
-	PresentBinding(ctx context.Context, actor ra.Actor, code string, spki []byte, client string) (devices.Binding, error)
+	PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string) (devices.Binding, error)
 	BindingOfKey(ctx context.Context, id, keyHash string) (devices.Binding, error)
 }
 
@@ -78,6 +78,8 @@ type Config struct {
 	// StatusKey is the public key of status statements, on P-256, and StatusKeyID the kid in their headers.
 	StatusKey   crypto.PublicKey
 	StatusKeyID string
+	// Pin is that of the server, as the QR of a binding says it (devices.BindText).
+	Pin string
 	// ClosedNetwork are the institution's own networks: a signature with an HSM key is made for addresses in them
 	// and for no others (HCA-6.3.7).
 	ClosedNetwork []netip.Prefix

@@ -74,7 +74,7 @@ func (c *call) presentBinding() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	bound, err := c.api.Devices.PresentBinding(c.ctx(), c.actor(), b.Code, c.key, string(about))
+	bound, err := c.api.Devices.PresentBinding(c.ctx(), c.actor(), b.Code, c.api.Pin, c.key, string(about))
 	if err != nil {
 		return answer{}, err
 	}

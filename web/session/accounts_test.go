@@ -34,6 +34,7 @@ func testOnlyOneFirstAdmin(t *testing.T, b *bench) {
 	}
 }
 
+// HCA-3.2: a contractor is never an approver; nor is any other account made that the rules do not allow.
 func TestAccountsThatAreNotMade(t *testing.T) { each(t, testAccountsThatAreNotMade) }
 
 func testAccountsThatAreNotMade(t *testing.T, b *bench) {

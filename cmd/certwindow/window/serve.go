@@ -169,7 +169,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		return nil, err
 	}
 	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
-		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, ClosedNetwork: closed})
+		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin, ClosedNetwork: closed})
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func (p *Phone) Bind(ctx context.Context, qr string) (shortCode string, err erro
 	if err := p.call(ctx, http.MethodPost, "/bindings", body, &b); err != nil {
 		return "", err
 	}
-	shortCode = devices.ShortCode(t.Code, spki)
+	shortCode = devices.ShortCode(t.Code, t.Pin, spki)
 	if b.ShortCode != shortCode {
 		return "", errors.New("the server shows another short code: this is not the counter's window, do not go on")
 	}

@@ -139,14 +139,15 @@ func (w *Window) useCases(t testing.TB, o Options) {
 }
 
 func (w *Window) serve(t testing.TB) {
+	w.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	w.Server.StartTLS()
+	t.Cleanup(w.Server.Close)
+	w.Config.Pin = w.Pin()
 	a, err := api.New(w.Config)
 	must(t, err)
 	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount}})
 	must(t, err)
 	w.Server.Config.Handler = newContract(t, e)
-	w.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
-	w.Server.StartTLS()
-	t.Cleanup(w.Server.Close)
 }
 
 func (w *Window) standing(context.Context) policy.WindowStanding {
