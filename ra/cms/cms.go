@@ -8,7 +8,7 @@
 // the message as well, and a message that the two read differently is refused: so it is with everything
 // that this project signs, before it leaves, with what goes to the HCA or comes from it, and with evidence. Only
 // the judgement of a card's message while somebody waits at the counter does without; the library's parser turns
-// BER into DER first and costs as much as the arithmetic of two signatures, and what it would be asked there
+// BER into DER first and costs nearly as much as the arithmetic of two signatures, and what it would be asked there
 // is asked before the message is handed on.
 //
 // A chain is never judged here: whom the signer's certificate belongs to, and whether it was valid, is for
