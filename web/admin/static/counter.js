@@ -286,6 +286,11 @@
 
   if (button) {
     button.addEventListener("click", sign);
+    find("pin")?.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.isComposing) {
+        button.click();
+      }
+    });
     const ends = Date.now() + Number(box.dataset.seconds) * 1000;
     const clock = find("clock");
     const tick = () => {
