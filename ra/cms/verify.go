@@ -27,10 +27,13 @@ func (s *SignedData) verified(m *message, signed []byte, oneReading bool) (*Sign
 	if err := m.checkKey(cert); err != nil {
 		return nil, err
 	}
-	if !oneReading {
-		if err := m.crossCheck(s.Raw, der); err != nil {
-			return nil, err
-		}
+	if oneReading {
+		err = m.readOthers(der)
+	} else {
+		err = m.crossCheck(s.Raw, der)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := m.checkSignature(cert, signed); err != nil {
 		return nil, err
@@ -78,6 +81,20 @@ func (m *message) crossCheck(raw, signer []byte) error {
 		!p7.Signers[0].DigestEncryptionAlgorithm.Algorithm.Equal(m.signatureAlg.oid) ||
 		!m.detached && !bytes.Equal(p7.Content, m.content) {
 		return refuse(ReasonParsersDisagree, "the message can be read in two ways")
+	}
+	return nil
+}
+
+// readOthers refuses certificates beside the signer's that cannot be read, as the library's parser does: what is
+// accepted while somebody waits is not to fail later.
+func (m *message) readOthers(signer []byte) error {
+	for _, c := range m.certificates {
+		if bytes.Equal(c.raw, signer) {
+			continue
+		}
+		if _, err := certpath.ParseCertificate(c.raw); err != nil {
+			return &Error{Reason: ReasonCertificate, Err: err}
+		}
 	}
 	return nil
 }
