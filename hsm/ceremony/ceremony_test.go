@@ -55,7 +55,7 @@ func setup(t testing.TB) p11test.Place {
 	t.Helper()
 	p := p11test.Empty(t)
 	if _, err := ceremony.Setup(context.Background(), ceremony.SetupOptions{Module: p.Module, TokenLabel: p.Label,
-		SOPIN: p.SOPIN, UserPIN: p.UserPIN, Keys: []ceremony.KeySpec{{Label: ceremony.LabelAudit, Algorithm: hsm.P256}}}); err != nil {
+		SOPIN: p.SOPIN, UserPIN: p.UserPIN, Keys: []ceremony.KeySpec{{Label: ceremony.LabelStatus, Algorithm: hsm.P256}}}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -327,7 +327,7 @@ func TestSetupTwice(t *testing.T) {
 			}
 		}
 	}
-	o.Keys = []ceremony.KeySpec{{Label: ceremony.LabelAudit, Algorithm: hsm.P384}}
+	o.Keys = []ceremony.KeySpec{{Label: ceremony.LabelStatus, Algorithm: hsm.P384}}
 	if _, err := ceremony.Setup(ctx, o); err == nil {
 		t.Error("a key of another algorithm was taken for the one asked for")
 	}

@@ -11,10 +11,9 @@ import (
 
 // Labels of the key pairs of a window's token.
 const (
-	LabelDedicated = "certwindow-dedicated" // the institution's dedicated certificate (HCA-3.1)
+	LabelDedicated = "certwindow-dedicated" // the institution's dedicated certificate (HCA-3.1); it signs evidence and the audit log too
 	LabelStatus    = "certwindow-status"    // signs what the window publishes of certificates' states
 	LabelDeviceCA  = "certwindow-device-ca" // issues device certificates for mutual TLS (HCA-6.3.6)
-	LabelAudit     = "certwindow-audit"     // signs the audit log's checkpoints
 	LabelCeremony  = "certwindow-ceremony"  // signs the records of ceremonies
 )
 
@@ -30,7 +29,6 @@ func DefaultKeys() []KeySpec {
 		{LabelDedicated, hsm.P256},
 		{LabelStatus, hsm.P256},
 		{LabelDeviceCA, hsm.P256},
-		{LabelAudit, hsm.P256},
 		{LabelCeremony, hsm.P256},
 	}
 }
