@@ -48,11 +48,9 @@ func TestSealed(t *testing.T) {
 		newOffice(t, db).lifetime(t)
 		for _, c := range storetest.Columns(t, db) {
 			var cells []string
-			query := fmt.Sprintf("SELECT %s FROM %s", c.Name, c.Table)
+			query := fmt.Sprintf("SELECT coalesce(%s::text, '') FROM %s", c.Name, c.Table)
 			if c.Type == "bytes" {
 				query = fmt.Sprintf("SELECT encode(%s, 'hex') FROM %s WHERE %s IS NOT NULL", c.Name, c.Table, c.Name)
-			} else {
-				query = fmt.Sprintf("SELECT coalesce(%s::text, '') FROM %s", c.Name, c.Table)
 			}
 			if err := db.Gorm.Raw(query).Scan(&cells).Error; err != nil {
 				t.Fatal(err)
