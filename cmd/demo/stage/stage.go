@@ -50,7 +50,6 @@ type Stage struct {
 	Admin    Account
 	HCABase  string // plain address of CRL and OCSP
 	control  string
-	token    string
 	config   string
 	hca      *process
 	servers  []*replica
