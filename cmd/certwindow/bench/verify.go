@@ -221,7 +221,7 @@ func verify(ctx context.Context, o Options) ([]Figure, error) {
 			if cores < 2 {
 				continue
 			}
-			f, err := gain(ctx, m, kind.name, cores, o.For)
+			f, err := gain(ctx, m, kind.name, cores, 2*o.For) // the clock needs more turns than processor time does
 			if err != nil {
 				return nil, err
 			}
