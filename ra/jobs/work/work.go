@@ -46,8 +46,9 @@ type Queue struct {
 	insert interface {
 		InsertTx(ctx context.Context, tx *sql.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 	}
-	start func(ctx context.Context) error
-	stop  func(ctx context.Context) error
+	start   func(ctx context.Context) error
+	stop    func(ctx context.Context) error
+	release func(ctx context.Context) error // before start
 }
 
 // NewInserter makes a Queue that can insert only, for commands beside the server.
@@ -71,6 +72,7 @@ func (q *Queue) inserter(db *store.DB) (err error) {
 
 // Work gives the queue its workers. It must be called before Start.
 func (q *Queue) Work(db *store.DB, u UseCases, c Config) error {
+	q.release = func(ctx context.Context) error { return releaseOrphans(ctx, db) }
 	if db.Dialect == migrations.Postgres {
 		client, err := river.NewClient(riverpgxv5.New(db.Pool), riverConfig(u, c))
 		return q.run(client, err)
@@ -98,8 +100,14 @@ func (q *Queue) run(client runner, err error) error {
 	return nil
 }
 
-// Start begins to work the jobs. Cancelling ctx does not end it: Stop does, after the jobs in hand.
-func (q *Queue) Start(ctx context.Context) error { return q.start(context.WithoutCancel(ctx)) }
+// Start begins to work the jobs, those first that a killed server left behind. Cancelling ctx does not end it: Stop
+// does, after the jobs in hand.
+func (q *Queue) Start(ctx context.Context) error {
+	if err := q.release(ctx); err != nil {
+		return err
+	}
+	return q.start(context.WithoutCancel(ctx))
+}
 
 // Stop ends the work; jobs that are in hand may finish until ctx ends.
 func (q *Queue) Stop(ctx context.Context) error { return q.stop(ctx) }
@@ -112,6 +120,22 @@ func (q *Queue) Enqueue(tx *gorm.DB, j jobs.Args) error {
 	}
 	_, err := q.insert.InsertTx(tx.Statement.Context, conn, j, optsOf(j))
 	return err
+}
+
+// rescueAfter is when a job that is still under way is taken to be a dead replica's, on PostgreSQL: soon after its time
+// was up. River waits longer for the jobs that may take longer.
+const rescueAfter = attemptTime + 15*time.Second
+
+// releaseOrphans gives back what was being worked when the server was killed. A SQLite file has one server, so
+// nothing can be under way before it starts; on PostgreSQL another replica may be at work, and rescueAfter decides.
+func releaseOrphans(ctx context.Context, db *store.DB) error {
+	if db.Dialect == migrations.Postgres {
+		return nil
+	}
+	if _, err := db.SQL.ExecContext(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`); err != nil {
+		return fmt.Errorf("work: jobs that a killed server left: %w", err)
+	}
+	return nil
 }
 
 // sweepDelay gathers what changes together before a sweep looks. The certificates concerned are unusable at once.
@@ -156,8 +180,10 @@ func riverConfig(u UseCases, c Config) *river.Config {
 		FetchPollInterval: 100 * time.Millisecond,
 		MaxAttempts:       maxAttempts,
 		RetryPolicy:       retry{},
-		Logger:            c.Logger,
-		PeriodicJobs:      []*river.PeriodicJob{every(c.SweepEvery, jobs.Sweep{}), every(20*time.Second, jobs.Lapse{}), checkpoints()},
+
+		RescueStuckJobsAfter: rescueAfter,
+		Logger:               c.Logger,
+		PeriodicJobs:         []*river.PeriodicJob{every(c.SweepEvery, jobs.Sweep{}), every(20*time.Second, jobs.Lapse{}), checkpoints()},
 	}
 }
 
@@ -178,7 +204,7 @@ func checkpoints() *river.PeriodicJob {
 type worker[T river.JobArgs] struct {
 	river.WorkerDefaults[T]
 	run     func(ctx context.Context, args T) (again time.Duration, err error)
-	timeout time.Duration // zero: a minute
+	timeout time.Duration // zero: attemptTime
 }
 
 // Work runs the use case, and puts the job off when the use case says so.
@@ -193,12 +219,15 @@ func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
 	return nil
 }
 
+// attemptTime bounds one attempt of a job that has no time of its own.
+const attemptTime = time.Minute
+
 // Timeout bounds one attempt.
 func (w *worker[T]) Timeout(*river.Job[T]) time.Duration {
 	if w.timeout > 0 {
 		return w.timeout
 	}
-	return time.Minute
+	return attemptTime
 }
 
 func once[T any](f func(context.Context, T) error) func(context.Context, T) (time.Duration, error) {
