@@ -42,7 +42,7 @@ CREATE INDEX memberships_institution ON memberships (institution, person_id);
 
 CREATE TABLE devices (
     id            TEXT PRIMARY KEY,
-    code          TEXT NOT NULL UNIQUE,         -- HCA-4.1
+    code          TEXT COLLATE "C" NOT NULL UNIQUE, -- HCA-4.1; searched from its beginning
     institution   TEXT NOT NULL REFERENCES institutions (code),
     platform      TEXT NOT NULL,
     model         TEXT NOT NULL,

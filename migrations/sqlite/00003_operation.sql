@@ -71,7 +71,7 @@ CREATE TABLE notices (
     person_id  TEXT NOT NULL,
     kind       TEXT NOT NULL,
     object     TEXT NOT NULL,
-    state      TEXT NOT NULL,                   -- queued, sent, failed
+    state      TEXT NOT NULL,                   -- queued, sent, silent
     attempts   INTEGER NOT NULL,
     last_error TEXT NOT NULL,
     created_at DATETIME NOT NULL,

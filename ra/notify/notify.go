@@ -15,6 +15,7 @@ type State string
 const (
 	Queued State = "queued"
 	Sent   State = "sent"
+	Silent State = "silent" // the holder has no address on this channel
 )
 
 // Notice is one message to a holder.
@@ -52,6 +53,8 @@ type Store interface {
 	LoadNotice(ctx context.Context, id string) (Notice, error)
 	// NoticeTried records an attempt: sent when cause is empty.
 	NoticeTried(ctx context.Context, id string, at time.Time, cause string) error
+	// NoticeSilent records that the holder cannot be reached by this channel.
+	NoticeSilent(ctx context.Context, id string) error
 }
 
 // Addresses finds where a person is reached.
@@ -77,7 +80,7 @@ func New(store Store, addresses Addresses, sender Sender, window string, now fun
 // channel; that is recorded and not tried again.
 func (s *Service) Deliver(ctx context.Context, id string) error {
 	n, err := s.store.LoadNotice(ctx, id)
-	if err != nil || n.State == Sent {
+	if err != nil || n.State != Queued {
 		return err
 	}
 	email, locale, err := s.addresses.Address(ctx, n.Person)
@@ -86,7 +89,7 @@ func (s *Service) Deliver(ctx context.Context, id string) error {
 	}
 	to := Address{Email: email, Locale: locale}
 	if to.Email == "" {
-		return s.store.NoticeTried(ctx, id, s.now(), "no address")
+		return s.store.NoticeSilent(ctx, id)
 	}
 	m, err := s.write(n, to)
 	if err != nil {

@@ -35,6 +35,9 @@ const sqliteOptions = "_journal_mode=WAL&_busy_timeout=10000&_synchronous=FULL&_
 // sqliteConnections bounds the readers beside the one writer.
 const sqliteConnections = 8
 
+// postgresConnections are shared by the pages, the API and the jobs, unless the address says otherwise.
+const postgresConnections = 16
+
 // Open connects to "sqlite:PATH" or to a "postgres://…" address. It changes nothing in the database.
 func Open(ctx context.Context, address string) (*DB, error) {
 	cfg := &gorm.Config{
@@ -75,6 +78,9 @@ func openPostgres(ctx context.Context, address string, cfg *gorm.Config) (*DB, e
 		return nil, fmt.Errorf("store: the PostgreSQL address cannot be read") // the cause may quote a password
 	}
 	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	if !strings.Contains(address, "pool_max_conns") {
+		pc.MaxConns = postgresConnections
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)

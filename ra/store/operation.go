@@ -58,6 +58,11 @@ func (s *Store) NoticeTried(ctx context.Context, id string, at time.Time, cause 
 	return mapError(guarded(s.db.WithContext(ctx).Model(&notice{}).Where("id = ? AND state = ?", id, notify.Queued).Updates(set)))
 }
 
+// NoticeSilent records that the holder cannot be reached by this channel.
+func (s *Store) NoticeSilent(ctx context.Context, id string) error {
+	return mapError(guarded(s.db.WithContext(ctx).Model(&notice{}).Where("id = ? AND state = ?", id, notify.Queued).Update("state", notify.Silent)))
+}
+
 // lease is a right that one replica holds for a while.
 type lease struct {
 	Name      string `gorm:"primaryKey"`

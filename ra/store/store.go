@@ -49,6 +49,7 @@ type Tx struct {
 	db     *gorm.DB
 	s      *Store
 	events []ra.Event
+	reads  bool // a View: nothing is written
 }
 
 // Update runs fn in one transaction: all of it is stored, or nothing. On SQLite there is one writer at a time;
@@ -63,13 +64,17 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	}))
 }
 
-// View runs fn on a consistent reading of the database.
+// View runs fn outside any transaction: each of its statements sees the database at its own moment. What is
+// decided by it is judged again in the Update that acts on it.
 func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
-	return mapError(fn(&Tx{db: s.db.WithContext(ctx), s: s}))
+	return mapError(fn(&Tx{db: s.db.WithContext(ctx), s: s, reads: true}))
 }
 
 // Audit adds a row to this transaction (HCA-8.1.6).
 func (tx *Tx) Audit(e ra.Event) error {
+	if tx.reads {
+		return errors.New("store: an audit row is written in a transaction")
+	}
 	tx.events = append(tx.events, e)
 	return nil
 }

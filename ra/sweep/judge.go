@@ -91,12 +91,14 @@ func (s *Service) carryOut(ctx context.Context, r *Report, f *Finding) {
 		f.Action, err = "record", s.expire(ctx, f.Certificate)
 	case f.What == foundRevoked:
 		f.Action = "record"
-		err = s.store.Update(ctx, func(tx Tx) error {
-			e := ra.Event{At: s.now(), Actor: actor, Act: "sweep.revoked-at-hca", Object: "certificate/" + string(f.Certificate), Outcome: ra.OutcomeDone, Clause: "HCA-3.6"}
-			if err := exchange.Confirm(tx, f.Certificate, s.now()); err != nil {
+		e := ra.Event{Actor: actor, Act: "sweep.revoked-at-hca", Object: "certificate/" + string(f.Certificate), Clause: "HCA-3.6"}
+		err = ra.Act[Tx](ctx, s.store, s.now(), e, func(tx Tx, e *ra.Event) error {
+			c, err := tx.Certificate("", f.Certificate)
+			if err != nil {
 				return err
 			}
-			return tx.Audit(e)
+			e.Institution = c.Institution
+			return exchange.Confirm(tx, f.Certificate, s.now())
 		})
 	case r.OverCap:
 		return

@@ -212,6 +212,11 @@ func (s *Service) finish(ctx context.Context, r *Report) error {
 	}
 	if !r.DryRun {
 		for i := range r.Findings {
+			if i%pageSize == 0 {
+				if err := s.lease(ctx); err != nil {
+					return err
+				}
+			}
 			s.carryOut(ctx, r, &r.Findings[i])
 		}
 	}

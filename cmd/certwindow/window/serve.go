@@ -127,7 +127,7 @@ func (w *Window) useCases() work.UseCases {
 		},
 		Lapse: func(ctx context.Context, _ jobs.Lapse) error {
 			_, err := w.Enrol.Lapse(ctx)
-			return err
+			return errors.Join(err, w.Accounts.Sweep(ctx))
 		},
 		Checkpoint: func(ctx context.Context, _ jobs.Checkpoint) error {
 			_, err := w.Checkpoint(ctx)
@@ -158,7 +158,9 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		return nil, err
 	}
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), meter{depth: w.Store.Depth,
+		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
+		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
 		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, AuditLog: w.auditLog, CardComponent: w.Config.Card.Component,
 		CardPINOnPage: w.Config.Card.PINOnPage,
