@@ -77,6 +77,12 @@ func (b *tab) insert(card string) {
 	b.allow(b.Agent + "/events") // the component is restarted for it
 	b.ok(b.InsertCard(b.ctx, card))
 	b.to(ask[string](b, "location.pathname"))
+	b.seesCard()
+}
+
+// seesCard waits until the page knows of the card and lets it sign.
+func (b *tab) seesCard() {
+	b.t.Helper()
 	b.until("seeing the card", fmt.Sprintf(`!document.querySelector("[data-sign]").disabled && document.querySelector("[data-reader]").textContent === %s`, quoted(b.say("counter.card.present"))))
 }
 
@@ -166,7 +172,7 @@ func (b *tab) revoke(certificate string) (application, shown string) {
 	b.enter(fmt.Sprintf(`form[action="/certificates/%s/revoke"] button`, certificate))
 	b.until("the counter", `location.pathname.startsWith("/counter/") && document.querySelector("[data-text]") !== null`)
 	application, shown = path.Base(ask[string](b, "location.pathname")), b.shown()
-	b.until("seeing the card", `!document.querySelector("[data-sign]").disabled`)
+	b.seesCard()
 	b.sign(stage.CardPIN)
 	b.finish()
 	b.until("the certificate revoked", certificateState(b.say("state.certificate.revoked")))
