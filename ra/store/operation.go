@@ -60,7 +60,8 @@ func (s *Store) NoticeTried(ctx context.Context, id string, at time.Time, cause 
 
 // NoticeSilent records that the holder cannot be reached by this channel.
 func (s *Store) NoticeSilent(ctx context.Context, id string) error {
-	return mapError(guarded(s.db.WithContext(ctx).Model(&notice{}).Where("id = ? AND state = ?", id, notify.Queued).Update("state", notify.Silent)))
+	return mapError(guarded(s.db.WithContext(ctx).Model(&notice{}).Where("id = ? AND state = ?", id, notify.Queued).
+		Updates(map[string]any{"state": notify.Silent, "last_error": "no address"})))
 }
 
 // lease is a right that one replica holds for a while.
