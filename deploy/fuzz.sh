@@ -53,7 +53,7 @@ seeds() {
 }
 
 fuzz() {
-	go test -run '^$' -fuzz "^$2\$" -fuzztime "${share}s" "$1" >"$work/out" 2>&1
+	go test -run '^$' -fuzz "^$2\$" -fuzztime "${share}s" -fuzzminimizetime 10x "$1" >"$work/out" 2>&1
 }
 
 # The engine now and then reports its own time limit as a failure when an input is in flight as time runs out.

@@ -283,7 +283,10 @@ func (s *Service) end(tx Tx, a ra.Application, event ra.ApplicationEvent) error 
 		return err
 	}
 	a.State, a.Slot, a.UpdatedAt = next, nil, s.now()
-	return tx.UpdateApplication(a, from)
+	if err := tx.UpdateApplication(a, from); err != nil {
+		return err
+	}
+	return tx.DeleteHolderKey(a.ID)
 }
 
 // Clauses are the rules that Sign has judged when it accepts a signature.

@@ -73,7 +73,8 @@ type Tx interface {
 	TakenSlots(id ra.PersonID, at time.Time) ([]int, error)
 
 	SaveHolderKey(a ra.Application, k hsm.WrappedKey, at time.Time) error
-	HolderKey(id ra.ApplicationID) (hsm.WrappedKey, error)
+	// DeleteHolderKey forgets the HSM key of an application that came to nothing.
+	DeleteHolderKey(id ra.ApplicationID) error
 
 	Audit(e ra.Event) error
 	Enqueue(j jobs.Args) error

@@ -164,6 +164,9 @@ func TestKeyOfTheHSM(t *testing.T) {
 	if _, err := d.SubmitRequest(ctx, ra.Actor{}, d.phone.ID, a.ID, got.CSR, nil); ra.AsError(err).Code != "key-in-hsm" {
 		t.Errorf("a phone's request for an HSM key: %v", err)
 	}
+	if err := d.Cancel(ctx, d.clerk, a.ID); err != nil || d.Count(t, "holder_keys") != 0 {
+		t.Errorf("withdrawn before it was sent: %v, %d keys are left behind", err, d.Count(t, "holder_keys"))
+	}
 }
 
 // An HSM that fails leaves the application waiting, with no half of a key behind.
