@@ -70,7 +70,7 @@ func diagnose(ctx context.Context, c *config.Config, s streams) []finding {
 	}
 	defer w.Close()
 	info := w.Token.Info()
-	found = append(found, finding{"HSM", true, fmt.Sprintf("%s %s, token %s", info.Manufacturer, info.Model, info.Label)})
+	found = append(found, finding{"HSM", true, fmt.Sprintf("%s %s, token %s, %s", info.Manufacturer, info.Model, info.Label, certification(c.HSM.Certification))})
 	if generations, err := w.Token.MasterGenerations(ctx); err != nil || len(generations) == 0 {
 		found = append(found, finding{"master key", false, "there is none: run certwindow ceremony master (HCA-6.3.2)"})
 	} else {
@@ -106,6 +106,14 @@ func dedicatedFinding(ctx context.Context, w *window.Window) finding {
 func crlFinding(ctx context.Context, w *window.Window) finding {
 	err := w.RefreshCRL(ctx)
 	return finding{"revocation list", err == nil, errText(err, "fresh")}
+}
+
+// certification says what is on record of the module (HCA-6.3.1).
+func certification(c config.Certification) string {
+	if c.Scheme == "" {
+		return "no certification on record"
+	}
+	return fmt.Sprintf("%s level %d, certificate %s", c.Scheme, c.Level, c.Number)
 }
 
 func errText(err error, good string) string {

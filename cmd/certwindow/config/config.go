@@ -65,6 +65,16 @@ type HSM struct {
 	Token    string `yaml:"token"`
 	PINFile  string `yaml:"pin_file"`
 	Sessions int    `yaml:"sessions"` // default 4
+
+	Certification Certification `yaml:"certification"` // required in production (HCA-6.3.1)
+}
+
+// Certification is the module's own, as its certificate says: FIPS 140-2 or 140-3 level 3, or a scheme of the same
+// strength (HCA-6.3.1).
+type Certification struct {
+	Scheme string `yaml:"scheme"` // e.g. "FIPS 140-3"
+	Level  int    `yaml:"level"`
+	Number string `yaml:"number"` // of the certificate
 }
 
 // HCA is the authority upstream, and the window's dedicated certificate (HCA-3.1).
@@ -237,6 +247,8 @@ func (c *Config) check() error {
 	_, err = c.Network.ClosedRanges()
 	need(err == nil, "%v", err)
 	if c.Mode == Production {
+		h := c.HSM.Certification
+		need(h.Scheme != "" && h.Number != "" && h.Level >= 3, "production: hsm.certification must name the module's scheme, its level of 3 or more, and the certificate's number (HCA-6.3.1)")
 		need(c.SMTP.TLS, "production: smtp.tls must be true")
 	}
 	return errors.Join(errs...)

@@ -32,6 +32,21 @@ func load(t *testing.T, text string) (*Config, error) {
 	return Load(path)
 }
 
+// HCA-6.3.1: production wants the module's certification on record, of level 3 or better.
+func TestProductionRecordsTheModulesCertification(t *testing.T) {
+	production := strings.NewReplacer("mode: development", "mode: production", "port: 25, ", "port: 25, tls: true, ").Replace(good)
+	for level, accepted := range map[string]bool{"": false, "2": false, "3": true} {
+		text := production
+		if level != "" {
+			text = strings.Replace(production, "pin_file: user.pin}", "pin_file: user.pin, certification: {scheme: FIPS 140-3, level: "+level+", number: \"4567\"}}", 1)
+		}
+		_, err := load(t, text)
+		if (err == nil) != accepted || (err != nil && !strings.Contains(err.Error(), "HCA-6.3.1")) {
+			t.Errorf("level %q: %v", level, err)
+		}
+	}
+}
+
 // HCA-9: a limit of the rule book may be tightened and never loosened; what is not understood is refused.
 func TestLimitsCanOnlyBeTightened(t *testing.T) {
 	if _, err := load(t, good); err != nil {
