@@ -140,9 +140,22 @@ func (w *Window) useCases() work.UseCases {
 func (w *Window) Checks() []web.Check {
 	return []web.Check{
 		{Name: "database", Run: w.DB.SQL.PingContext},
-		{Name: "hsm", Run: w.Token.Healthy},
+		{Name: "hsm", Run: w.hsmReady},
 		{Name: "hca", Run: w.Adapter.Healthy},
 	}
+}
+
+// hsmReady asks for the master key as well: a module can go on answering when its token is gone, and without the
+// master key no holder's key can be used (HCA-6.3.2).
+func (w *Window) hsmReady(ctx context.Context) error {
+	if err := w.Token.Healthy(ctx); err != nil {
+		return err
+	}
+	generations, err := w.Token.MasterGenerations(ctx)
+	if err == nil && len(generations) == 0 {
+		err = errors.New("the token holds no master key")
+	}
+	return err
 }
 
 func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {

@@ -77,19 +77,15 @@ type trust struct {
 }
 
 // Open builds the house from a configuration. The database must have been migrated, and be of the same mode.
-func Open(ctx context.Context, c *config.Config, log *slog.Logger, now func() time.Time) (w *Window, err error) {
+func Open(ctx context.Context, c *config.Config, log *slog.Logger, now func() time.Time) (*Window, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
-	w = &Window{Config: c, Log: log, now: now, replica: fmt.Sprintf("%s/%d", host, os.Getpid())}
-	defer func() {
-		if err != nil {
-			w.Close()
-		}
-	}()
+	w := &Window{Config: c, Log: log, now: now, replica: fmt.Sprintf("%s/%d", host, os.Getpid())}
 	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openTrust, w.openGateway, w.openUseCases} {
 		if err := step(ctx); err != nil {
+			w.Close()
 			return nil, err
 		}
 	}
