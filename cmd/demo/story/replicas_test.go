@@ -235,4 +235,3 @@ func oneSweep(t *testing.T, st *stage.Stage, s *Story, address string) {
 		}
 	}
 }
-
