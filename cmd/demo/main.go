@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"certwindow/cmd/demo/stage"
 	"certwindow/cmd/demo/story"
 )
@@ -89,15 +91,41 @@ func look(ctx context.Context, st *stage.Stage, s *story.Story) error {
 	if err := s.Prepare(ctx); err != nil {
 		return err
 	}
+	cast := s.Cast()
+	if err := st.InsertCard(ctx, cast.WangCard); err != nil {
+		return err
+	}
 	fmt.Printf("\nThe pages:       %s   (the certificate is the demonstration's own: accept it)\n", st.URL)
-	fmt.Printf("Card component:  %s   (IC card PIN %s)\n", st.Agent, stage.CardPIN)
+	fmt.Printf("Card component:  %s   (the first doctor's IC card is in the reader, PIN %s)\n", st.Agent, stage.CardPIN)
 	fmt.Printf("HCA simulator:   %s\n", st.HCABase)
+	fmt.Println("A phone:         bin/phone bind --dir my-phone --qr 'the text under the QR on a device\'s page'")
 	for _, a := range s.Logins() {
 		fmt.Printf("Login:           %-9s password %s   TOTP secret %s\n", a.Account, a.Password, a.TOTP)
 	}
-	fmt.Println("A code now:      oathtool --totp -b SECRET, or any authenticator app\n\nCtrl-C ends it.")
-	<-ctx.Done()
+	fmt.Println("\nCtrl-C ends it. The codes of the logins, as an authenticator app would show them:")
+	codes(ctx, s.Logins())
 	return nil
+}
+
+// codes prints each login's code whenever a new one begins.
+func codes(ctx context.Context, logins []stage.Account) {
+	const step = 30 * time.Second // RFC 6238
+	for ctx.Err() == nil {
+		now := time.Now()
+		line := now.Format("15:04:05")
+		for _, a := range logins {
+			code, err := totp.GenerateCode(a.TOTP, now)
+			if err != nil {
+				code = err.Error()
+			}
+			line += fmt.Sprintf("   %s %s", a.Account, code)
+		}
+		fmt.Println(line)
+		select {
+		case <-ctx.Done():
+		case <-time.After(now.Truncate(step).Add(step).Sub(now)):
+		}
+	}
 }
 
 // free is the address when nobody listens there, and empty, which means any, otherwise.
