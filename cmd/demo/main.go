@@ -98,7 +98,7 @@ func look(ctx context.Context, st *stage.Stage, s *story.Story) error {
 	fmt.Printf("\nThe pages:       %s   (the certificate is the demonstration's own: accept it)\n", st.URL)
 	fmt.Printf("Card component:  %s   (the first doctor's IC card is in the reader, PIN %s)\n", st.Agent, stage.CardPIN)
 	fmt.Printf("HCA simulator:   %s\n", st.HCABase)
-	fmt.Println("A phone:         bin/phone bind --dir my-phone --qr 'the text under the QR on a device\'s page'")
+	fmt.Println("A phone:         bin/phone bind --dir my-phone --qr 'the text under the QR on a device page'")
 	for _, a := range s.Logins() {
 		fmt.Printf("Login:           %-9s password %s   TOTP secret %s\n", a.Account, a.Password, a.TOTP)
 	}
