@@ -143,20 +143,11 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 	}
 	standing := s.standing(ctx)
 	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
-		if a, err = tx.Application(actor.Institution, id); err != nil {
+		var from ra.ApplicationState
+		if a, from, err = consent.Take(tx, actor, id, func(a ra.Application) ra.Nonce { return s.nonce(a, actor) }, sig, v, s.now()); err != nil {
 			return err
 		}
-		from := a.State
-		if a.State, err = ra.NextApplication(a.Kind, from, ra.AppConsented, a.Deadline, s.now()); err != nil {
-			return err
-		}
-		if err := tx.RedeemNonce(s.nonce(a, actor), s.now()); err != nil {
-			return err
-		}
-		if err := FreshInsertion(tx, sig.Insertion, a.PersonID); err != nil {
-			return err
-		}
-		if err := ra.Refused(policy.All(policy.MessageLife(a.CreatedAt, a.Deadline, s.now()), policy.WindowMayEnrol(standing, s.now()))); err != nil {
+		if err := ra.Refused(policy.WindowMayEnrol(standing, s.now())); err != nil {
 			return err
 		}
 		f, err := s.gather(tx, a)
@@ -172,8 +163,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 		if a.Slot, err = s.takeSlot(tx, a.PersonID); err != nil {
 			return err
 		}
-		a.Consent, a.ConsentBare, a.Proof, a.Insertion = sig.CMS, v.Bare, v.Proof, sig.Insertion
-		a.Deadline, a.UpdatedAt = s.now().Add(s.cfg.KeyLife), s.now()
+		a.Deadline = s.now().Add(s.cfg.KeyLife)
 		e.Details = map[string]string{"signer": v.SignerFingerprint, "message": v.MessageSHA256}
 		if err := tx.UpdateApplication(a, from); err != nil {
 			return err
@@ -186,30 +176,14 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 	return a, err
 }
 
-// awaiting loads an application and refuses at once what was signed already: a message that comes a second
-// time is a replay (HCA-8.1.4).
+// awaiting loads an application that waits for its card. One that a new binding of the device voided is refused
+// under that rule.
 func (s *Service) awaiting(ctx context.Context, actor ra.Actor, id ra.ApplicationID) (a ra.Application, p ra.PersonFacts, err error) {
 	err = s.store.View(ctx, func(tx Tx) error {
-		if a, err = tx.Application(actor.Institution, id); err != nil {
-			return err
+		a, p, err = consent.Awaiting(tx, ra.Enrolment, actor.Institution, id, s.now())
+		if voided := goesOn(a); voided != nil {
+			return voided
 		}
-		if a.Kind != ra.Enrolment {
-			return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such enrolment.")
-		}
-		if err := goesOn(a); err != nil {
-			return err
-		}
-		used, err := tx.NonceUsed(a.Nonce)
-		if err != nil {
-			return err
-		}
-		if used {
-			return ra.Refuse("HCA-8.1.4", "nonce-used", "This message was used already. Nothing was changed.", nil)
-		}
-		if _, err := ra.NextApplication(a.Kind, a.State, ra.AppConsented, a.Deadline, s.now()); err != nil {
-			return err
-		}
-		p, err = tx.Person(a.PersonID)
 		return err
 	})
 	return a, p, err

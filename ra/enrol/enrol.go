@@ -27,10 +27,7 @@ type New struct {
 }
 
 // Signature is what came back from the card component.
-type Signature struct {
-	CMS       []byte // DER SignedData
-	Insertion string // the component's id of the card's insertion; asserted, not proved (HCA-8.1.2)
-}
+type Signature = consent.Signature
 
 // Query selects applications, newest first.
 type Query struct {
@@ -161,25 +158,6 @@ const CodeBoundAgain = "device-bound-again"
 func goesOn(a ra.Application) error {
 	if a.State == ra.AppVoided && a.FailureCode == CodeBoundAgain {
 		return ra.Refuse("HCA-6.0", CodeBoundAgain, "The device was bound anew since this application was made. Nothing was changed; begin a new application.", nil)
-	}
-	return nil
-}
-
-// FreshInsertion refuses a card insertion in which another person's card has signed already: between two holders
-// at one counter the card is taken out and another put in (HCA-8.1.2). The component asserts the insertion; one
-// that asserts none is not judged by it.
-func FreshInsertion(tx interface {
-	InsertionOfAnother(insertion string, person ra.PersonID) (bool, error)
-}, insertion string, person ra.PersonID) error {
-	if insertion == "" {
-		return nil
-	}
-	used, err := tx.InsertionOfAnother(insertion, person)
-	if err != nil {
-		return err
-	}
-	if used {
-		return ra.Refuse("HCA-8.1.2", "card-not-changed", "Another person's card signed in this insertion. Nothing was changed; take the card out and put the holder's own in.", nil)
 	}
 	return nil
 }

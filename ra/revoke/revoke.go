@@ -186,26 +186,13 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 		return a, s.act(ctx, e, func(Tx, *ra.Event) error { return err })
 	}
 	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
-		if a, err = tx.Application(actor.Institution, id); err != nil {
-			return err
-		}
-		from := a.State
-		if a.State, err = ra.NextApplication(a.Kind, from, ra.AppConsented, a.Deadline, s.now()); err != nil {
-			return err
-		}
-		if err := tx.RedeemNonce(nonceOf(a, actor), s.now()); err != nil {
-			return err
-		}
-		if err := enrol.FreshInsertion(tx, sig.Insertion, a.PersonID); err != nil {
-			return err
-		}
-		if err := ra.Refused(policy.MessageLife(a.CreatedAt, a.Deadline, s.now())); err != nil {
+		var from ra.ApplicationState
+		if a, from, err = consent.Take(tx, actor, id, func(a ra.Application) ra.Nonce { return nonceOf(a, actor) }, sig, v, s.now()); err != nil {
 			return err
 		}
 		if err := s.stop(tx, *a.CertificateID, a.Reason, ""); err != nil {
 			return err
 		}
-		a.Consent, a.ConsentBare, a.Proof, a.Insertion, a.UpdatedAt = sig.CMS, v.Bare, v.Proof, sig.Insertion, s.now()
 		e.Details = map[string]string{"signer": v.SignerFingerprint, "message": v.MessageSHA256, "certificate": string(*a.CertificateID)}
 		if err := tx.UpdateApplication(a, from); err != nil {
 			return err
@@ -217,23 +204,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 
 func (s *Service) awaiting(ctx context.Context, actor ra.Actor, id ra.ApplicationID) (a ra.Application, p ra.PersonFacts, err error) {
 	err = s.store.View(ctx, func(tx Tx) error {
-		if a, err = tx.Application(actor.Institution, id); err != nil {
-			return err
-		}
-		if a.Kind != ra.Revocation {
-			return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such revocation.")
-		}
-		used, err := tx.NonceUsed(a.Nonce)
-		if err != nil {
-			return err
-		}
-		if used {
-			return ra.Refuse("HCA-8.1.4", "nonce-used", "This message was used already. Nothing was changed.", nil)
-		}
-		if _, err := ra.NextApplication(a.Kind, a.State, ra.AppConsented, a.Deadline, s.now()); err != nil {
-			return err
-		}
-		p, err = tx.Person(a.PersonID)
+		a, p, err = consent.Awaiting(tx, ra.Revocation, actor.Institution, id, s.now())
 		return err
 	})
 	return a, p, err
