@@ -76,12 +76,14 @@ func NextApplication(k ApplicationKind, s ApplicationState, e ApplicationEvent, 
 	default:
 		err = &Error{Kind: KindInternal, Code: "unknown-kind", Detail: "An application of an unknown kind cannot go on."}
 	}
-	if err != nil {
+	// Who comes too late hears the same whether the lapse was written down already or not.
+	step := e == AppConsented || e == AppKeyMade
+	if err != nil && !(step && s == AppLapsed) {
 		return s, err
 	}
 	late := !now.Before(deadline)
 	switch {
-	case (e == AppConsented || e == AppKeyMade) && late:
+	case step && (late || err != nil):
 		return s, &Error{Kind: KindRefused, Clause: "HCA-8.1.4", Code: "application-expired",
 			Detail: "The time for this step has passed. Nothing was changed; begin a new application."}
 	case e == AppLapse && !late:
