@@ -241,3 +241,21 @@ func (x secret) in(text []byte) bool {
 	}
 	return slices.ContainsFunc(x.forms, func(f []byte) bool { return bytes.Contains(text, f) })
 }
+
+// The search finds a value however it is written, and a number only where it stands alone.
+func TestSearch(t *testing.T) {
+	s := &secrets{known: map[string]bool{}}
+	s.personal("name", "王小明")
+	s.add("code", "246813")
+	name, code := s.list[0], s.list[1]
+	for _, text := range []string{"a 王小明 b", `{"n":"\u738b\u5c0f\u660e"}`, "name=%E7%8E%8B%E5%B0%8F%E6%98%8E", "546L5bCP5piO", "e78e8be5b08fe6988e"} {
+		if !name.in([]byte(text)) {
+			t.Errorf("%q is not seen to hold the name", text)
+		}
+	}
+	for text, want := range map[string]bool{"code=246813 ": true, `"246813"`: true, "246813": true, "0.246813": false, "12468135": false, "a246813f": false} {
+		if code.in([]byte(text)) != want {
+			t.Errorf("%q holds the code: %v", text, !want)
+		}
+	}
+}
