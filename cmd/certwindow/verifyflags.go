@@ -141,11 +141,11 @@ func (p pathFiles) options(at time.Time) (certpath.Options, error) {
 		return o, fmt.Errorf("intermediates: %w", err)
 	}
 	for _, b := range p.crls {
-		c, err := certpath.ParseCRL(b)
+		lists, err := certpath.ParseCRLs(b)
 		if err != nil {
 			return o, err
 		}
-		o.CRLs = append(o.CRLs, c)
+		o.CRLs = append(o.CRLs, lists...)
 	}
 	for _, b := range p.ocsp {
 		r, err := certpath.ParseOCSP(b)

@@ -2,6 +2,7 @@ package certpath
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"slices"
@@ -28,6 +29,7 @@ type validation struct {
 
 	verifySignature func(pub crypto.PublicKey, algorithm, signed, signature []byte) *Error
 
+	hops    map[string]int             // see hopsFrom; made when first needed
 	checked map[[2]*Certificate]*Error // signature results by child and issuer
 	signers []*Certificate             // certificates whose revocation status is being asked for
 	depth   int                        // of paths to CRL signers
@@ -196,9 +198,13 @@ type candidate struct {
 	cert   *Certificate
 	anchor bool
 	score  int // 0 key identifiers match, 1 one is missing, 2 they differ
+	hops   int // from its issuer's name to an anchor's
 }
 
 func (c candidate) rank(err *Error) int {
+	if err.Reason == ReasonTooMuchWork {
+		return rankFinal
+	}
 	if c.score == 2 || err.Reason == ReasonSignature && c.score != 0 {
 		return rankNamesake
 	}
@@ -206,19 +212,28 @@ func (c candidate) rank(err *Error) int {
 }
 
 // issuersOf lists the certificates with the name of child's issuer, the likeliest first. Generations of one
-// CA share their name, so the key identifier goes first (RFC 4158 section 3.5.12), then anchors.
+// CA share their name, so the key identifier goes first (RFC 4158 section 3.5.12), then anchors, and then those
+// whose issuer is near an anchor: among cross-certificates that lead everywhere the short way is found first.
 func (v *validation) issuersOf(child *Certificate) []candidate {
 	var out []candidate
 	key := child.Issuer.canonical()
 	for _, p := range v.anchors {
 		for _, c := range p.bySubject[key] {
-			out = append(out, candidate{c, true, keyScore(child.AuthorityKeyID, c)})
+			out = append(out, candidate{c, true, keyScore(child.AuthorityKeyID, c), 0})
 		}
 	}
 	for _, c := range v.intermediates.bySubject[key] {
-		out = append(out, candidate{c, false, keyScore(child.AuthorityKeyID, c)})
+		out = append(out, candidate{c, false, keyScore(child.AuthorityKeyID, c), 0})
 	}
-	slices.SortStableFunc(out, func(a, b candidate) int { return a.score - b.score })
+	if len(out) < 2 {
+		return out
+	}
+	for i, c := range out {
+		if !c.anchor {
+			out[i].hops = v.hopsFrom(c.cert.Issuer)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b candidate) int { return cmp.Or(a.score-b.score, a.hops-b.hops) })
 	return out
 }
 

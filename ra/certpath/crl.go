@@ -2,7 +2,6 @@ package certpath
 
 import (
 	"bytes"
-	"encoding/pem"
 	"math/big"
 	"sync"
 	"time"
@@ -73,11 +72,14 @@ func parseCRL(der []byte) (*CRL, *Error) {
 		return nil, malformed("larger than %d bytes", MaxCRL)
 	}
 	if len(der) > 0 && der[0] != 0x30 {
-		block, _ := pem.Decode(der)
-		if block == nil || block.Type != "X509 CRL" {
-			return nil, malformed("neither DER nor PEM")
+		blocks, err := readPEM(der)
+		if err != nil {
+			return nil, err
 		}
-		der = block.Bytes
+		if len(blocks) != 1 || blocks[0].Type != "X509 CRL" {
+			return nil, malformed("neither DER nor PEM of one CRL")
+		}
+		der = blocks[0].Bytes
 	}
 	signed, err := readSigned(der)
 	if err != nil {

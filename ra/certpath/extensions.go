@@ -115,7 +115,7 @@ func (c *Certificate) parseExtension(h extensionHeader, v cryptobyte.String) (kn
 	case oidExtNameConstraints:
 		return true, c.mustBeCritical(h, "nameConstraints") && c.parseNameConstraints(v)
 	case oidExtPolicies:
-		return true, c.parsePolicies(v)
+		return true, c.parsePolicies(h, v)
 	case oidExtPolicyMappings:
 		return true, c.parsePolicyMappings(v)
 	case oidExtPolicyConstraints:

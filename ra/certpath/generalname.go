@@ -129,15 +129,31 @@ func splitMailbox(s string) (local, host string, ok bool) {
 	if !validDNSName(host, false) {
 		return "", "", false
 	}
+	return local, host, validLocalPart(local)
+}
+
+// validMailbox tells whether s is a mailbox; unlike splitMailbox it takes one at an address literal, which
+// RFC 5321 section 4.1.3 allows and no name constraint can be applied to.
+func validMailbox(s string) bool {
+	if at := strings.LastIndexByte(s, '@'); at > 0 && strings.HasSuffix(s, "]") && strings.HasPrefix(s[at+1:], "[") {
+		literal, six := strings.CutPrefix(s[at+2:len(s)-1], "IPv6:")
+		addr, err := netip.ParseAddr(literal)
+		return err == nil && addr.Is4() != six && addr.Zone() == "" && validLocalPart(s[:at])
+	}
+	_, _, ok := splitMailbox(s)
+	return ok
+}
+
+func validLocalPart(local string) bool {
 	if local[0] == '"' {
-		return local, host, validQuoted(local)
+		return validQuoted(local)
 	}
 	for _, atom := range strings.Split(local, ".") {
 		if atom == "" || strings.ContainsAny(atom, "()<>[]:;@\\,\" ") || !printableASCII(atom) {
-			return "", "", false
+			return false
 		}
 	}
-	return local, host, true
+	return true
 }
 
 func validQuoted(s string) bool {
@@ -204,7 +220,7 @@ func (c *Certificate) setAltNames(names []generalName) {
 		s := string(g.value)
 		switch g.kind {
 		case nameEmail:
-			if _, _, ok := splitMailbox(s); !ok {
+			if !validMailbox(s) {
 				c.defect("subjectAltName has an impossible e-mail address %q", s)
 			}
 			c.EmailAddresses = append(c.EmailAddresses, s)

@@ -21,6 +21,12 @@ func (v *validation) judge(path []*Certificate) (*Result, *Error) {
 	if err := checkNameConstraints(path, &v.comparisons); err != nil {
 		return nil, err
 	}
+	for _, c := range path {
+		v.comparisons -= len(c.Policies) + len(c.x.mappings)
+	}
+	if v.comparisons < 0 {
+		return nil, refuse(ReasonTooMuchWork, "too many policies").about(leaf)
+	}
 	policies, err := checkPolicies(path, v.o)
 	if err != nil {
 		return nil, err

@@ -12,11 +12,10 @@ const (
 
 // Bounds on the work that input chosen by a stranger can cause.
 const (
-	maxBundleCerts   = 1000
 	maxOIDLength     = 64
 	maxDepth         = 20   // certificates of a path, both ends counted
 	maxCandidates    = 2000 // issuer candidates looked at in one validation
-	maxPaths         = 20   // complete paths judged in one validation
+	maxPaths         = 200  // complete paths judged in one validation
 	maxComparisons   = 100_000
 	maxRSABits       = 8192
 	minRSABits       = 2048

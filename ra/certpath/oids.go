@@ -17,6 +17,8 @@ const (
 	oidExtNameConstraints   OID = "\x55\x1d\x1e"
 	oidExtCRLDP             OID = "\x55\x1d\x1f"
 	oidExtPolicies          OID = "\x55\x1d\x20"
+	oidQualifierCPS         OID = "\x2b\x06\x01\x05\x05\x07\x02\x01"
+	oidQualifierNotice      OID = "\x2b\x06\x01\x05\x05\x07\x02\x02"
 	oidExtPolicyMappings    OID = "\x55\x1d\x21"
 	oidExtAuthorityKeyID    OID = "\x55\x1d\x23"
 	oidExtPolicyConstraints OID = "\x55\x1d\x24"

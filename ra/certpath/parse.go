@@ -2,7 +2,6 @@ package certpath
 
 import (
 	"bytes"
-	"encoding/pem"
 	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -175,53 +174,4 @@ func (c *Certificate) parseTail(tbs cryptobyte.String) *Error {
 		return malformed("extensions")
 	}
 	return c.parseExtensions(list)
-}
-
-// ParseCertificates parses a PEM bundle of any number of certificates, or one DER certificate. Input of no
-// bytes, or of white space, is no certificate; other input without a certificate is refused. PEM blocks of
-// other types are refused as well, except that CRLs and parameters beside certificates are skipped.
-func ParseCertificates(pemOrDER []byte) ([]*Certificate, error) {
-	if len(pemOrDER) > MaxBundle {
-		return nil, malformed("certificates: larger than %d bytes", MaxBundle)
-	}
-	pemOrDER = bytes.TrimPrefix(pemOrDER, []byte("\xef\xbb\xbf")) // some editors put a byte order mark before PEM
-	if len(bytes.TrimSpace(pemOrDER)) == 0 {
-		return nil, nil
-	}
-	if pemOrDER[0] == 0x30 {
-		c, err := ParseCertificate(pemOrDER)
-		if err != nil {
-			return nil, err
-		}
-		return []*Certificate{c}, nil
-	}
-	var out []*Certificate
-	for rest := pemOrDER; ; {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			if bytes.Contains(rest, []byte("-----BEGIN")) {
-				return nil, malformed("certificates: broken PEM block")
-			}
-			break
-		}
-		switch block.Type {
-		case "CERTIFICATE", "X509 CERTIFICATE":
-			c, err := ParseCertificate(block.Bytes)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, c)
-		case "X509 CRL", "EC PARAMETERS":
-		default:
-			return nil, malformed("certificates: PEM block of type %q", block.Type)
-		}
-		if len(out) > maxBundleCerts {
-			return nil, malformed("certificates: more than %d", maxBundleCerts)
-		}
-	}
-	if len(out) == 0 {
-		return nil, malformed("certificates: neither PEM nor DER")
-	}
-	return out, nil
 }

@@ -5,8 +5,9 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// parsePolicies reads certificatePolicies, RFC 5280 section 4.2.1.4. Qualifiers are not interpreted.
-func (c *Certificate) parsePolicies(v cryptobyte.String) bool {
+// parsePolicies reads certificatePolicies, RFC 5280 section 4.2.1.4. Qualifiers are notes to people; but where
+// the extension is critical, one of an unknown type makes it an extension that is not understood.
+func (c *Certificate) parsePolicies(h extensionHeader, v cryptobyte.String) bool {
 	var seq cryptobyte.String
 	if !v.ReadASN1(&seq, casn1.SEQUENCE) || !v.Empty() || seq.Empty() {
 		return false
@@ -22,8 +23,23 @@ func (c *Certificate) parsePolicies(v cryptobyte.String) bool {
 		}
 		seen[id] = true
 		c.Policies = append(c.Policies, id)
+		if h.critical && has && !knownQualifiers(qualifiers) && c.x.unknownCritical == "" {
+			c.x.unknownCritical = h.id
+		}
 	}
 	c.x.hasPolicies = true
+	return true
+}
+
+// knownQualifiers tells whether all are of the two types of RFC 5280: a pointer to a statement, and a notice.
+func knownQualifiers(list cryptobyte.String) bool {
+	for !list.Empty() {
+		var one cryptobyte.String
+		var id OID
+		if !list.ReadASN1(&one, casn1.SEQUENCE) || !readOID(&one, &id) || id != oidQualifierCPS && id != oidQualifierNotice {
+			return false
+		}
+	}
 	return true
 }
 
