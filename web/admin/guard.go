@@ -51,10 +51,16 @@ func (s *Site) guard(r route) echo.HandlerFunc {
 					return err
 				}
 			}
+			if err := p.readable(); err != nil {
+				return err
+			}
 			return r.handle(p)
 		}
 		if err := p.signIn(r); err != nil {
 			return p.sendToLogin(err)
+		}
+		if err := p.readable(); err != nil {
+			return err
 		}
 		if err := p.who.CheckForm(c.Request()); err != nil {
 			return err
