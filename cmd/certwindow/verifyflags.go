@@ -67,17 +67,21 @@ func (f *verifyFlags) parse(args []string, s streams, needed ...string) (code in
 	case err != nil: // the flag package has said why
 		return exitUsage, true
 	}
-	given := map[string]bool{}
-	f.Visit(func(one *flag.Flag) { given[one.Name] = true })
 	if f.NArg() > 0 {
 		f.misused(fmt.Errorf("unexpected argument %q", f.Arg(0)))
 	}
 	for _, name := range needed {
-		if !given[name] {
+		if !f.given(name) {
 			f.misused(fmt.Errorf("--%s is needed", name))
 		}
 	}
 	return f.usable(s)
+}
+
+// given tells whether a flag was set on the command line.
+func (f *verifyFlags) given(name string) (there bool) {
+	f.Visit(func(one *flag.Flag) { there = there || one.Name == name })
+	return there
 }
 
 func (f *verifyFlags) misused(err error) {

@@ -67,6 +67,9 @@ func verifyMessage(ctx context.Context, args []string, s streams) int {
 	if *maxAge < 0 {
 		f.misused(errors.New("--max-age is negative"))
 	}
+	if f.given("max-age") && *maxAge == 0 {
+		*maxAge = 1 // no age at all, where the verifier's zero is any
+	}
 	o := cardmsg.Options{Nonce: *nonce, Holder: *holder, Name: *name, MaxAge: *maxAge}
 	der := f.read(*in, cms.MaxMessage)
 	files := pathFiles{

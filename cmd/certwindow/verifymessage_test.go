@@ -103,6 +103,13 @@ func TestVerifyMessage(t *testing.T) {
 		t.Errorf("%v", answer)
 	}
 
+	if code, answer := run(t, b.args("--max-age", "0")); code != exitYes {
+		t.Errorf("signed at the moment of judging: %v", answer)
+	}
+	if code, answer := run(t, b.args("--max-age", "0", "--at", "2026-11-22T04:02:01Z")); code != exitNo {
+		t.Errorf("no age is allowed: %v", answer)
+	}
+
 	institution := b.pki.Card(t, cardtest.CardOptions{Key: b.card.Key, SubjectType: []asn1.ObjectIdentifier{cardtest.Institution}})
 	b.put(t, "institution.p7", institution.Sign(t, b.text, judged, ""))
 	b.put(t, "trailing.p7", append(b.card.Sign(t, b.text, judged, ""), 0))

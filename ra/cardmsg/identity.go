@@ -3,6 +3,7 @@ package cardmsg
 import (
 	"context"
 	"encoding/asn1"
+	"encoding/base64"
 	"math/big"
 	"slices"
 	"unicode/utf8"
@@ -87,6 +88,15 @@ func valueText(der []byte) (string, bool) {
 	const visibleString = cbasn1.Tag(26)
 	allowed := []cbasn1.Tag{cbasn1.UTF8String, cbasn1.PrintableString, cbasn1.IA5String, visibleString, cbasn1.OCTET_STRING}
 	return string(value), slices.Contains(allowed, tag)
+}
+
+// octets reads an OCTET STRING as the base64url of what it holds: PKCS #9 makes randomNonce one, and a component
+// may put the nonce's bytes into it rather than its text.
+func octets(der []byte) (string, bool) {
+	in := cryptobyte.String(der)
+	var value cryptobyte.String
+	ok := in.ReadASN1(&value, cbasn1.OCTET_STRING) && in.Empty()
+	return base64.RawURLEncoding.EncodeToString(value), ok
 }
 
 // checkSubjectType wants the certificate to be of one of the allowed subject types by its whole object

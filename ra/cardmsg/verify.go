@@ -99,7 +99,10 @@ func (v *Verified) readAttributes(o *Options) error {
 		if !ok {
 			continue
 		}
-		if *a.to, ok = valueText(der); !ok {
+		if *a.to, ok = valueText(der); !ok && a.to == &v.nonce {
+			*a.to, ok = octets(der)
+		}
+		if !ok {
 			return refuse(ReasonAttribute, o.Clause, "signed attribute %s is no text", a.oid)
 		}
 	}
@@ -120,7 +123,11 @@ func (v *Verified) checkNonce(o *Options) error {
 	if count != 1 {
 		return refuse(ReasonNonce, ClauseReplay, "the text holds the line of this nonce %d times", count)
 	}
-	if _, ok := v.sd.Attribute(cms.OIDRandomNonce); ok && v.nonce != o.Nonce {
+	der, ok := v.sd.Attribute(cms.OIDRandomNonce)
+	if !ok || v.nonce == o.Nonce {
+		return nil
+	}
+	if raw, ok := octets(der); !ok || raw != o.Nonce {
 		return refuse(ReasonNonceAttribute, ClauseReplay, "the signed attribute holds another nonce than the text")
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"errors"
 	"math/big"
 	"slices"
@@ -104,6 +105,10 @@ func TestVerify(t *testing.T) {
 func TestAttributeEncodings(t *testing.T) {
 	w := theWorld(t)
 	value := func(tag byte, s string) []byte { return append([]byte{tag, byte(len(s))}, s...) }
+	raw, err := base64.RawURLEncoding.DecodeString(testNonce)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		der    []byte
 		reason string
@@ -115,6 +120,8 @@ func TestAttributeEncodings(t *testing.T) {
 		"OCTET STRING":    {value(4, testNonce), "", ""},
 		"another nonce":   {value(12, "AAEC"), ReasonNonceAttribute, ClauseReplay},
 		"empty":           {value(12, ""), ReasonNonceAttribute, ClauseReplay},
+		"the bytes":       {value(4, string(raw)), "", ""},
+		"other bytes":     {value(4, "\xff\xfe"), ReasonNonceAttribute, ClauseReplay},
 		"INTEGER":         {value(2, "\x01"), ReasonAttribute, ClauseEnrolment},
 		"not UTF-8":       {value(12, "\xff\xfe"), ReasonAttribute, ClauseEnrolment},
 		"nested":          {[]byte{0x30, 0}, ReasonAttribute, ClauseEnrolment},
