@@ -2,6 +2,8 @@ package devices
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,7 +14,7 @@ import (
 // AddInstitution registers an institution. One that does not run the window itself needs the hash and the
 // dates of its written agreement (HCA-3.7).
 func (s *Service) AddInstitution(ctx context.Context, actor ra.Actor, i Institution) error {
-	i.Name = strings.TrimSpace(i.Name)
+	i.Name, i.Agreement = strings.TrimSpace(i.Name), strings.ToLower(strings.TrimSpace(i.Agreement))
 	i.Active, i.CreatedAt = true, s.now()
 	return s.act(ctx, actor, "institution.add", "institution/"+string(i.Code), i.Code, nil, func(tx Tx) error {
 		if actor.Institution != "" {
@@ -24,7 +26,10 @@ func (s *Service) AddInstitution(ctx context.Context, actor ra.Actor, i Institut
 		if err := checkText("name", i.Name, 100); err != nil {
 			return err
 		}
-		if !i.IsWindow && (len(i.Agreement) != 64 || i.AgreedFrom.IsZero()) {
+		if sum, err := hex.DecodeString(i.Agreement); err != nil || len(sum) != 0 && len(sum) != sha256.Size {
+			return ra.Errorf(ra.KindMalformed, "agreement-malformed", err, "The agreement's SHA-256 is 64 hexadecimal digits. Nothing was registered.")
+		}
+		if !i.IsWindow && (i.Agreement == "" || i.AgreedFrom.IsZero()) {
 			return ra.Refuse("HCA-3.7", "agreement-missing",
 				"An institution without a window of its own needs a written agreement on file: its SHA-256 and the day it begins. Nothing was registered.", nil)
 		}

@@ -67,3 +67,35 @@ func TestFormTakesNothingFromItsAddress(t *testing.T) {
 		t.Error("the address made the device a shared one")
 	}
 }
+
+// HCA-3.7: what is no agreement's hash is not registered, and one that is there all the same spoils no page.
+func TestAgreementIsAHash(t *testing.T) {
+	h := build(t)
+	admin := h.signIn(session.WindowAdmin)
+	for _, agreement := range []string{"x", strings.Repeat("z", 64), strings.Repeat("ab", 31)} {
+		for _, window := range []string{"yes", ""} {
+			rec := admin.post("/institutions/new", url.Values{"code": {"1301200010"}, "name": {"彰化醫院"}, "window": {window}, "from": {"2026-01-01"}, "agreement": {agreement}})
+			if rec.Code != http.StatusBadRequest {
+				t.Errorf("%q, window %q: %d", agreement, window, rec.Code)
+			}
+		}
+	}
+	h.ok(h.db.Gorm.Exec("UPDATE institutions SET agreement = 'x'").Error)
+	if rec := admin.get("/institutions"); rec.Code != http.StatusOK {
+		t.Errorf("the list: %d", rec.Code)
+	}
+}
+
+// HCA-8.1.6: an account belongs to an institution that there is, and its name shows what it is.
+func TestAccountOfNoInstitutionIsRefused(t *testing.T) {
+	h := build(t)
+	admin := h.signIn(session.WindowAdmin)
+	for name, form := range map[string]url.Values{
+		"no such institution": {"account": {"lin.clerk"}, "name": {"林櫃檯"}, "role": {"clerk"}, "institution": {"9999999999"}},
+		"a name turned round": {"account": {"lin.clerk"}, "name": {"林\u202e櫃檯"}, "role": {"clerk"}, "institution": {string(ownCode)}},
+	} {
+		if rec := admin.post("/staff/new", form); rec.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d", name, rec.Code)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (p *page) addInstitution() error {
 	if err != nil {
 		return p.again(err, "institution-new", view{Title: "institution.new", Up: "/institutions", UpTitle: "institutions.title"}, map[string][2]string{
 			"institution-code": {"code", "institution.code"}, "institution-exists": {"code", "institution.code"}, "name": {"name", "institution.name"},
-			"agreement-missing": {"agreement", "institution.agreement"}, "date-malformed": {"from", "institution.from"}})
+			"agreement-missing": {"agreement", "institution.agreement"}, "agreement-malformed": {"agreement", "institution.agreement"}, "date-malformed": {"from", "institution.from"}})
 	}
 	return p.done("/institutions", "institution")
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"html/template"
 	"net/http"
+	"slices"
 
 	"certwindow/ra"
 	"certwindow/web/admin/mask"
@@ -46,10 +47,17 @@ func (p *page) staffFormWith(failed error) error {
 	}
 	return p.again(failed, "staff-new", v, map[string][2]string{"account-malformed": {"account", "staff.account"}, "account-taken": {"account", "staff.account"},
 		"name-malformed": {"name", "staff.name"}, "role-unknown": {"role", "staff.role"}, "contractor-role": {"role", "staff.role"},
-		"role-institution": {"institution", "staff.institution"}})
+		"role-institution": {"institution", "staff.institution"}, "institution-unknown": {"institution", "staff.institution"}})
 }
 
 func (p *page) addStaff() error {
+	known, err := p.institutionChoice()
+	if err != nil {
+		return err
+	}
+	if at := p.FormValue("institution"); at != "" && !slices.ContainsFunc(known, func(o option) bool { return o.Value == at }) {
+		return p.staffFormWith(ra.Errorf(ra.KindMalformed, "institution-unknown", nil, "There is no such institution. Nothing was changed."))
+	}
 	cred, err := p.site.Accounts.CreateStaff(p.ctx(), p.actor(), session.NewStaff{Account: p.FormValue("account"), Name: p.FormValue("name"),
 		Role: session.Role(p.FormValue("role")), Institution: ra.InstitutionCode(p.FormValue("institution")), Contractor: p.FormValue("contractor") == "yes"})
 	if err != nil {

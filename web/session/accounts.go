@@ -114,7 +114,7 @@ func (n NewStaff) check() error {
 	switch {
 	case !accountForm.MatchString(n.Account):
 		return bad("account-malformed", "An account has 3 to 32 letters a to z, digits, dots, hyphens and underlines, and begins with a letter or digit.")
-	case n.Name == "" || utf8.RuneCountInString(n.Name) > 64 || strings.ContainsFunc(n.Name, unicode.IsControl) || !utf8.ValidString(n.Name):
+	case n.Name == "" || utf8.RuneCountInString(n.Name) > 64 || strings.ContainsFunc(n.Name, unseen) || !utf8.ValidString(n.Name):
 		return bad("name-malformed", "A name has 1 to 64 characters.")
 	case !n.Role.Valid():
 		return bad("role-unknown", "There is no such role.")
@@ -127,6 +127,9 @@ func (n NewStaff) check() error {
 	}
 	return nil
 }
+
+// unseen tells of a character that draws nothing, or moves what stands beside it: with one, two names look alike.
+func unseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
 
 // freshPassword puts an initial password into the row and shows it in the credentials.
 func (s *Service) freshPassword(ctx context.Context, row *staffRow, cred *Credentials, now time.Time) error {

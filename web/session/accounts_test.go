@@ -42,7 +42,7 @@ func testAccountsThatAreNotMade(t *testing.T, b *bench) {
 	inside := ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "0101090517"}
 	for code, n := range map[string]NewStaff{
 		"account-malformed": {Account: "a b", Name: "x", Role: Clerk},
-		"name-malformed":    {Account: "good", Name: "a\nb", Role: Clerk},
+		"name-malformed":    {Account: "good", Name: "a\u202eb", Role: Clerk},
 		"role-unknown":      {Account: "good", Name: "x", Role: "root"},
 		"role-institution":  {Account: "good", Name: "x", Role: InstitutionAdmin},
 		"contractor-role":   {Account: "good", Name: "x", Role: Approver, Contractor: true}, // HCA-3.2
