@@ -65,7 +65,7 @@ type Requests interface {
 	ForgetRequests(ctx context.Context, now time.Time) error
 }
 
-// Config is what the API needs of the rest of the house. Every field must be set.
+// Config is what the API needs of the rest of the house. Every field but ClosedNetwork must be set.
 type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -81,7 +81,7 @@ type Config struct {
 	// Pin is that of the server, as the QR of a binding says it (devices.BindText).
 	Pin string
 	// ClosedNetwork are the institution's own networks: a signature with an HSM key is made for addresses in them
-	// and for no others (HCA-6.3.7).
+	// and for no others; without any, for nobody (HCA-6.3.7).
 	ClosedNetwork []netip.Prefix
 }
 
@@ -103,9 +103,6 @@ func New(cfg Config) (*API, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
 		cfg.Keys == nil || cfg.Requests == nil || cfg.StatusKeyID == "" {
 		return nil, errors.New("api: a dependency is missing")
-	}
-	if len(cfg.ClosedNetwork) == 0 {
-		return nil, errors.New("api: HCA-6.3.7: the closed network of HSM signatures is not named")
 	}
 	if k, ok := cfg.StatusKey.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
 		return nil, errors.New("api: the key of status statements is not on P-256")

@@ -65,9 +65,11 @@ func TestStatus(t *testing.T) {
 
 // HCA-6.3.7: keys in the HSM are used from inside the institution's network only.
 func TestClosedNetwork(t *testing.T) {
-	_, p, _, _ := bound(t, phonetest.Options{ClosedNetwork: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
-	hash := `{"hash_algorithm":"SHA-256","hash":"` + strings.Repeat("A", 43) + `="}`
-	want(t, "from 127.0.0.1", p.post("/certificates/"+anID+"/signatures", hash, nonce()), 422, "outside-network", "HCA-6.3.7")
+	for name, closed := range map[string][]netip.Prefix{"another network": {netip.MustParsePrefix("10.0.0.0/8")}, "no network": {}} {
+		_, p, _, _ := bound(t, phonetest.Options{ClosedNetwork: closed})
+		hash := `{"hash_algorithm":"SHA-256","hash":"` + strings.Repeat("A", 43) + `="}`
+		want(t, name+", from 127.0.0.1", p.post("/certificates/"+anID+"/signatures", hash, nonce()), 422, "outside-network", "HCA-6.3.7")
+	}
 }
 
 // HCA-6.3.5: a signature that was lost on its way is not made twice: the same key gives the same one.
