@@ -86,9 +86,7 @@ func now() time.Time { return time.Now().UTC() }
 
 func logger(c *config.Config, s streams) *slog.Logger {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Log)); err != nil {
-		level = slog.LevelInfo
-	}
+	_ = level.UnmarshalText([]byte(c.Log)) // config.Load refused what is no level
 	return slog.New(slog.NewJSONHandler(s.err, &slog.HandlerOptions{Level: level}))
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"os"
@@ -163,8 +164,11 @@ func (d *Duration) UnmarshalYAML(b []byte) error {
 	return nil
 }
 
-// maxSize is far above any configuration.
+// maxSize is far above any configuration, in bytes.
 const maxSize = 1 << 20
+
+// maxSkew is how far a counter's clock may be off at most: the independent checker believes no more.
+const maxSkew = 5 * time.Minute
 
 // Load reads and checks a file. Unknown keys are refused.
 func Load(path string) (*Config, error) {
@@ -173,9 +177,12 @@ func Load(path string) (*Config, error) {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxSize))
+	raw, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(raw) > maxSize {
+		return nil, fmt.Errorf("%s: larger than %d bytes, which no configuration is", path, maxSize)
 	}
 	var c Config
 	if err := yaml.UnmarshalWithOptions(raw, &c, yaml.Strict()); err != nil {
@@ -227,21 +234,26 @@ func (c *Config) check() error {
 	need(c.Window.Name != "", "window.name is missing")
 	u, err := url.Parse(c.PublicURL)
 	need(err == nil && u.Scheme == "https" && u.Host != "" && u.Path == "", "public_url must be https://HOST[:PORT]")
-	for name, v := range map[string]string{"listen": c.Listen, "database": c.Database, "tls.certificate": c.TLS.Certificate, "tls.key": c.TLS.Key,
-		"hsm.module": c.HSM.Module, "hsm.token": c.HSM.Token, "hsm.pin_file": c.HSM.PINFile, "hca.url": c.HCA.URL, "hca.tls_roots": c.HCA.TLSRoots,
-		"hca.anchors": c.HCA.Anchors, "hca.intermediates": c.HCA.Intermediates, "hca.crl": c.HCA.CRL, "hca.dedicated": c.HCA.Dedicated, "card.component": c.Card.Component,
-		"smtp.host": c.SMTP.Host, "smtp.from": c.SMTP.From} {
-		need(v != "", "%s is missing", name)
+	for _, x := range [][2]string{{"listen", c.Listen}, {"database", c.Database}, {"tls.certificate", c.TLS.Certificate}, {"tls.key", c.TLS.Key},
+		{"hsm.module", c.HSM.Module}, {"hsm.token", c.HSM.Token}, {"hsm.pin_file", c.HSM.PINFile}, {"hca.url", c.HCA.URL}, {"hca.tls_roots", c.HCA.TLSRoots},
+		{"hca.anchors", c.HCA.Anchors}, {"hca.intermediates", c.HCA.Intermediates}, {"hca.crl", c.HCA.CRL}, {"hca.dedicated", c.HCA.Dedicated},
+		{"card.component", c.Card.Component}, {"smtp.host", c.SMTP.Host}, {"smtp.from", c.SMTP.From}} {
+		need(x[1] != "", "%s is missing", x[0])
 	}
+	var level slog.Level
+	need(level.UnmarshalText([]byte(c.Log)) == nil, "log is %q; it must be debug, info, warn or error", c.Log)
+	need(c.SMTP.Port > 0 && c.SMTP.Port < 1<<16, "smtp.port is %d; it must be between 1 and 65535", c.SMTP.Port)
 	need(c.HCA.Adapter == "cmc", "hca.adapter is %q; there is cmc", c.HCA.Adapter)
 	need(len(c.Card.Policies)+len(c.Card.IssuerKeyIDs)+len(c.Card.Attributes) > 0, "card: at least one mark must tell an IC card's certificate from a mobile one (HCA-5.1.1)")
 	within := func(name string, d Duration, most time.Duration, clause string) {
-		need(d > 0 && time.Duration(d) <= most, "%s is %s; %s allows at most %s, and it may only be tightened", name, time.Duration(d), clause, most)
+		need(d > 0 && time.Duration(d) <= most, "%s is %s; it is above zero and at most %s, and may only be tightened (%s)", name, time.Duration(d), most, clause)
 	}
 	within("limits.idle", c.Limits.Idle, policy.MaxIdle, "HCA-8.1.1")
 	within("limits.message_life", c.Limits.MessageLife, policy.MaxMessageLife, "HCA-8.1.4")
 	within("limits.key_life", c.Limits.KeyLife, 7*24*time.Hour, "HCA-6.0")
 	within("sweep.every", c.Sweep.Every, 24*time.Hour, "HCA-3.6")
+	within("card.skew", c.Card.Skew, maxSkew, "HCA-8.1.4")
+	need(c.HCA.MaxValidity > 0, "hca.max_validity is %s; it must be above zero", time.Duration(c.HCA.MaxValidity))
 	need(c.Sweep.CapPercent > 0 && c.Sweep.CapPercent <= 100 && c.Sweep.CapAbsolute > 0, "sweep: the caps are above zero, and cap_percent is at most 100")
 	need(c.HSM.Sessions > 0 && c.HSM.Sessions <= 256, "hsm.sessions is between 1 and 256")
 	_, err = c.Network.ClosedRanges()
