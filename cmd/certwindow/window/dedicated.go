@@ -54,12 +54,18 @@ func (d *Dedicated) KeyMatches() bool {
 	return ok && k.Equal(d.cert.PublicKey)
 }
 
-// Standing is how the window stands with the HCA now (HCA-3.1, HCA-3.8).
+// judgeTime bounds one judgement, for which the HCA's status services are asked.
+const judgeTime = 20 * time.Second
+
+// Standing is how the window stands with the HCA now (HCA-3.1, HCA-3.8). Its answer is for every request that comes
+// after this one, so a caller who gives up does not end it.
 func (d *Dedicated) Standing(ctx context.Context) policy.WindowStanding {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	age := d.w.now().Sub(d.judged)
 	if age < 0 || age >= recheck || (!d.last.RevocationKnown && age >= recheckDoubt) {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+		defer stop()
 		d.last, d.judged = d.judge(ctx), d.w.now()
 	}
 	return d.last

@@ -154,22 +154,29 @@ func (w *Window) openStores(ctx context.Context) error {
 		return fmt.Errorf("the database belongs to %s mode; a database that was ever used in development cannot serve production, nor the other way", mode)
 	}
 	w.Registry = devices.New(register, w.now, rand.Reader)
-	w.Notify = notify.New(w.Store, register, notify.NewMail(w.smtp()), w.Config.Window.Name, w.now)
+	mail, err := w.smtp()
+	if err != nil {
+		return err
+	}
+	w.Notify = notify.New(w.Store, register, notify.NewMail(mail), w.Config.Window.Name, w.now)
 	w.Accounts, err = session.New(w.DB.Gorm, session.Deps{Sealer: sealer, Now: w.now, Rand: rand.Reader, Audit: store.AppendEvent,
 		Idle: time.Duration(w.Config.Limits.Idle), Issuer: w.Config.Window.Name,
 		Pepper: func(ctx context.Context, data []byte) ([]byte, error) { return w.Token.MAC(ctx, p11.MACLabel, data) }})
 	return err
 }
 
-func (w *Window) smtp() notify.SMTP {
+func (w *Window) smtp() (notify.SMTP, error) {
 	s := w.Config.SMTP
 	out := notify.SMTP{Host: s.Host, Port: s.Port, From: s.From, TLS: s.TLS, User: s.User}
-	if s.PasswordFile != "" {
-		if secret, err := w.Config.Secret(s.PasswordFile); err == nil {
-			out.Password = string(secret.Bytes())
-		}
+	if s.PasswordFile == "" {
+		return out, nil
 	}
-	return out
+	password, err := w.Config.Secret(s.PasswordFile)
+	if err != nil {
+		return out, fmt.Errorf("smtp.password_file: %w", err)
+	}
+	out.Password = string(password.Bytes())
+	return out, nil
 }
 
 func (w *Window) openTrust(ctx context.Context) error {
