@@ -66,6 +66,7 @@ master() {
 }
 
 dedicated() {
+	rm -f "$state/dedicated.csr"
 	certwindow ceremony request --module "$module" --token "$token" --pin-file "$pin" \
 		--institution "$institution" --name "$name" --out "$state/dedicated.csr"
 	rm -f "$state/dedicated.new"

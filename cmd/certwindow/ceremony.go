@@ -114,6 +114,7 @@ func cmdCeremonyComponent(_ context.Context, args []string, s streams) int {
 	}
 	_, err = file.Write(append(c.Bytes(), '\n'))
 	if err := errors.Join(err, file.Close()); err != nil {
+		_ = os.Remove(*f.out) // part of a component is of no use to anybody
 		return f.fail(err)
 	}
 	return exitYes
@@ -237,7 +238,13 @@ func cmdCeremonyRequest(ctx context.Context, args []string, s streams) int {
 	if err != nil {
 		return f.fail(err)
 	}
-	if err := os.WriteFile(*f.out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), 0o644); err != nil {
+	file, err := create(*f.out)
+	if err != nil {
+		return f.fail(err)
+	}
+	err = pem.Encode(file, &pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+	if err := errors.Join(err, file.Close()); err != nil {
+		_ = os.Remove(*f.out)
 		return f.fail(err)
 	}
 	return exitYes
