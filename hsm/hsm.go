@@ -86,6 +86,15 @@ type ContextSigner interface {
 	SignContext(ctx context.Context, rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error)
 }
 
+// Sign makes a signature over a digest with the signer's own randomness. A signer that waits for a free module session
+// stops waiting when ctx ends.
+func Sign(ctx context.Context, key crypto.Signer, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if k, ok := key.(ContextSigner); ok {
+		return k.SignContext(ctx, nil, digest, opts)
+	}
+	return key.Sign(nil, digest, opts)
+}
+
 // Errors that callers act on.
 var (
 	// ErrBinding means that a wrapped key is not the one made for this person, device and application, or was

@@ -216,11 +216,12 @@ func (s *Service) takeSlot(tx Tx, person ra.PersonID) (*int, error) {
 // Cancel withdraws an application that has not left the window.
 func (s *Service) Cancel(ctx context.Context, actor ra.Actor, id ra.ApplicationID) error {
 	e := ra.Event{Actor: actor, Act: "enrol.cancel", Object: object(id), Institution: actor.Institution}
-	return s.act(ctx, e, func(tx Tx, _ *ra.Event) error {
+	return s.act(ctx, e, func(tx Tx, e *ra.Event) error {
 		a, err := tx.Application(actor.Institution, id)
 		if err != nil {
 			return err
 		}
+		e.Institution = a.Institution
 		return s.end(tx, a, ra.AppVoid)
 	})
 }

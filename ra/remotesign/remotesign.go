@@ -5,7 +5,6 @@ package remotesign
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"encoding/hex"
 	"time"
 
@@ -36,6 +35,9 @@ type Keys interface {
 
 // StatementLife is how long a phone may rely on a status statement.
 const StatementLife = 10 * time.Minute
+
+// signTime bounds one signature, the wait for a free session of the module included: a transaction is open meanwhile.
+const signTime = 10 * time.Second
 
 // Service is the use case.
 type Service struct {
@@ -76,6 +78,7 @@ func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID
 		return err
 	})
 	if err != nil {
+		e.Institution = c.Institution
 		return "", ra.Act[Tx](ctx, s.store, s.now(), e, func(Tx, *ra.Event) error { return err })
 	}
 	now := s.now()
@@ -111,16 +114,18 @@ func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID) (ra.Cer
 // SignHash makes one signature with a holder's HSM key over a digest (HCA-6.3.5). The audit row is part of it:
 // no row, no signature.
 func (s *Service) SignHash(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID, hash crypto.Hash, digest []byte) (sig []byte, err error) {
+	ctx, stop := context.WithTimeout(ctx, signTime)
+	defer stop()
 	e := ra.Event{Actor: actor, Act: "sign.hash", Object: "certificate/" + string(id), Details: map[string]string{"hash": hex.EncodeToString(digest)}}
 	err = ra.Act[Tx](ctx, s.store, s.now(), e, func(tx Tx, e *ra.Event) error {
 		if (hash != crypto.SHA256 && hash != crypto.SHA384 && hash != crypto.SHA512) || len(digest) != hash.Size() {
 			return ra.Errorf(ra.KindMalformed, "hash", nil, "The hash is SHA-256, SHA-384 or SHA-512, and of that length. Nothing was signed.")
 		}
 		c, err := s.usable(tx, device, id)
+		e.Institution = c.Institution // of a refusal too: it is that institution's to see
 		if err != nil {
 			return err
 		}
-		e.Institution = c.Institution
 		if c.KeyDesign != ra.KeyHSM {
 			return ra.Errorf(ra.KindConflict, "key-not-in-hsm", nil, "This certificate's key is on the phone. Nothing was signed.")
 		}
@@ -132,7 +137,7 @@ func (s *Service) SignHash(ctx context.Context, actor ra.Actor, device ra.Device
 		if err != nil {
 			return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The key cannot be used. Nothing was signed.")
 		}
-		if sig, err = signer.Sign(rand.Reader, digest, hash); err != nil {
+		if sig, err = hsm.Sign(ctx, signer, digest, hash); err != nil {
 			return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM did not sign. Try again.")
 		}
 		return nil
