@@ -63,7 +63,8 @@ func ShortCode(code, pin string, spki []byte) string {
 }
 
 // PresentBinding is the phone's half: the code it read and the key it made. The code is used up; nothing is
-// bound until the clerk has compared the short codes. pin is that of the server that was asked (see BindText). The caller has proved that the phone holds the key.
+// bound until the clerk has compared the short codes. pin is that of the server that was asked (see BindText). The
+// caller has proved that the phone holds the key.
 func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string) (Binding, error) {
 	var b Binding
 	err := s.act(ctx, actor, "device.bind-present", "device-key/"+ra.KeyHash(spki), "", nil, func(tx Tx) error {

@@ -143,7 +143,7 @@ type Application struct {
 	Insertion   string // the card component's id of the insertion the signature was made in (asserted, HCA-8.1.2)
 
 	CSR      []byte // PKCS#10
-	KeyProof []byte // JSON: what is known of where the key was made, "declared" or "proved"
+	KeyProof []byte // JSON of enrol.KeyProof: what is known of where and when the key was made
 
 	FailureCode   string
 	FailureDetail string

@@ -97,7 +97,7 @@ func dedicatedFinding(ctx context.Context, w *window.Window) finding {
 	detail := fmt.Sprintf("valid until %s, %d days", standing.NotAfter.Format(time.DateOnly), left)
 	for _, days := range warnings {
 		if left <= days {
-			return finding{"dedicated certificate", true, detail + fmt.Sprintf(": renew it, fewer than %d days are left (HCA-3.1)", days)}
+			return finding{"dedicated certificate", true, detail + fmt.Sprintf(": renew it, %d days or fewer are left (HCA-3.1)", days)}
 		}
 	}
 	return finding{"dedicated certificate", true, detail}

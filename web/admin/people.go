@@ -80,7 +80,7 @@ func (p *page) searchPersons() error {
 	return p.show(http.StatusOK, "persons", view{Title: "persons.title", Form: p.form(), Data: personsData{List: lines(list), Searched: true}})
 }
 
-// looksLikeID tells a national id from a name: ten letters and digits of ASCII, of which nine or eight are digits.
+// looksLikeID tells a national id from a name: ten letters and digits of ASCII, at least eight of them digits.
 func looksLikeID(q string) bool {
 	digits := 0
 	for _, r := range q {

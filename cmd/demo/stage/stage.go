@@ -38,7 +38,7 @@ const (
 	windowName = "示範醫院"
 )
 
-// PIN of every IC card on the stage.
+// CardPIN is the PIN of every IC card on the stage.
 const CardPIN = "246813"
 
 // Stage is a running window with everything around it.

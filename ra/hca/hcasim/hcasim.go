@@ -188,8 +188,8 @@ func (s *Simulator) Close() error {
 	return err
 }
 
-// Root, CA and CMCSigner are the certificates that a window pins: the anchor of paths, the issuing CA below it, and
-// the signer of CMC answers, which the CA issued.
+// Root is the anchor of paths. A window pins it, the issuing CA below it (CA), and the signer of CMC answers, which
+// the CA issued (CMCSigner).
 func (s *Simulator) Root() *x509.Certificate { return s.root.cert }
 
 // CA is the issuing CA's certificate.

@@ -5,8 +5,7 @@ package mask
 import "strings"
 
 // Name hides a name's middle, or all but its first character when it has two: 王大明 is 王○明, 王明 is 王○.
-// A name written in several words keeps each word's first letter, but not
-// that of a later word that has no other.
+// A name written in several words keeps each word's first letter, but not that of a later word that has no other.
 func Name(name string) string {
 	words := strings.Fields(name)
 	if len(words) > 1 {
