@@ -45,6 +45,8 @@ type Tx interface {
 	// InsertionOfAnother tells whether another person's card signed in this insertion of a card (HCA-8.1.2).
 	InsertionOfAnother(insertion string, person ra.PersonID) (bool, error)
 
+	// Notice tells a holder, when this transaction is committed (HCA-3.4).
+	Notice(person ra.PersonID, kind ra.NoticeKind, object string) error
 	Audit(e ra.Event) error
 	Enqueue(j jobs.Args) error
 }
@@ -208,60 +210,6 @@ func (s *Service) awaiting(ctx context.Context, actor ra.Actor, id ra.Applicatio
 		return err
 	})
 	return a, p, err
-}
-
-// stop makes a certificate unusable because its revocation was decided (HCA-7.2).
-func (s *Service) stop(tx Tx, id ra.CertificateID, reason ra.RevocationReason, note string) error {
-	c, err := tx.Certificate("", id)
-	if err != nil {
-		return err
-	}
-	from := c.State
-	if c.State, err = ra.NextCertificate(from, ra.CertRevoke, c.NotAfter, s.now()); err != nil {
-		return err
-	}
-	c.Reason, c.StateNote, c.UpdatedAt = reason, note, s.now()
-	return tx.UpdateCertificate(c, from)
-}
-
-// Proved is a revocation that the sweep starts by itself, because a ground of HCA-5.2.2 is proved by the
-// register: prove is asked once more now, since the register may have changed since it was looked at. It needs no
-// approval. A certificate that is not valid any more is left alone: false is returned.
-func (s *Service) Proved(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string, prove func() (bool, error)) (started bool, err error) {
-	proved, err := prove()
-	if err != nil || !proved {
-		return false, err
-	}
-	a, err := s.blank(s.now(), actor)
-	if err != nil {
-		return false, err
-	}
-	g, _ := policy.GroundOf(ground)
-	e := ra.Event{Actor: actor, Act: "revoke.window", Object: "application/" + string(a.ID),
-		Clause: "HCA-5.2.2", Details: map[string]string{"certificate": string(id), "ground": ground}}
-	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
-		if err := ra.Refused(policy.RevokeWithoutConsent(ground, "sweep", 0, note, proved)); err != nil {
-			return err
-		}
-		c, err := tx.Certificate("", id)
-		if err != nil {
-			return err
-		}
-		e.Institution = c.Institution
-		about(&a, c)
-		a.State, a.Ground, a.Note, a.Reason = ra.AppRequested, ground, note, ra.RevocationReason(g.Reason)
-		if err := s.stop(tx, id, a.Reason, ground); err != nil {
-			return err
-		}
-		if err := tx.InsertApplication(a); err != nil {
-			return err
-		}
-		return tx.Enqueue(jobs.Exchange{Application: a.ID})
-	})
-	if err != nil && ra.KindOf(err) == ra.KindConflict {
-		return false, nil // somebody else was faster, or it expired meanwhile
-	}
-	return err == nil, err
 }
 
 // act runs one change with its audit row.

@@ -93,10 +93,7 @@ func (tx *Tx) LockHolder(id ra.PersonID) (*policy.Exemption, error) {
 	if err := tx.forUpdate().Where("person_id = ?", id).Take(&h).Error; err != nil {
 		return nil, err
 	}
-	if h.ExemptUntil == nil {
-		return nil, nil
-	}
-	return &policy.Exemption{Limit: h.ExemptLimit, Until: *h.ExemptUntil, Reply: h.ExemptReply}, nil
+	return h.exemption(), nil
 }
 
 // TakenSlots are the person's places that are held now. Those of certificates that ran out are freed first:

@@ -1,9 +1,12 @@
 package store
 
-import "certwindow/ra"
+import (
+	"certwindow/ra"
+	"certwindow/ra/approve"
+)
 
 // Models are the types that this package reads and writes its tables by.
 func Models() []any {
 	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{},
-		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}}
+		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}}
 }
