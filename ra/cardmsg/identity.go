@@ -33,8 +33,8 @@ type Marks struct {
 	Attributes   []AttributeMark         // and it has every one of these
 }
 
-// AttributeMark is an attribute of the subject or of subjectDirectoryAttributes with the values it may have,
-// as text or as a dotted object identifier.
+// AttributeMark is an attribute of the subject or of subjectDirectoryAttributes that must be there once, with the
+// values it may have, as text or as a dotted object identifier; without any it may have every value.
 type AttributeMark struct {
 	OID    asn1.ObjectIdentifier
 	Values []string
@@ -170,7 +170,7 @@ func (v *Verified) checkMarks(o *Options) error {
 	}
 	for _, m := range o.Marks.Attributes {
 		values, ok := attributeValues(v.signer, m.OID)
-		if !ok || len(values) != 1 || !slices.Contains(m.Values, values[0]) {
+		if !ok || len(values) != 1 || len(m.Values) > 0 && !slices.Contains(m.Values, values[0]) {
 			return refuse(ReasonMark, o.Clause, "attribute %s is not that of a card certificate", m.OID)
 		}
 	}

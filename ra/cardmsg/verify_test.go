@@ -236,6 +236,8 @@ func TestCertificates(t *testing.T) {
 		"issuer mark":              {cardtest.CardOptions{}, func(o *Options) { o.Marks.IssuerKeyIDs = [][]byte{{1}, w.pki.CA.Cert.SubjectKeyId} }, ""},
 		"issuer mark other":        {cardtest.CardOptions{}, func(o *Options) { o.Marks.IssuerKeyIDs = [][]byte{nil, {1}} }, ReasonMark},
 		"rank mark":                {cardtest.CardOptions{}, func(o *Options) { o.Marks.Attributes = rank("primary") }, ""},
+		"rank mark, any value":     {cardtest.CardOptions{Rank: "secondary"}, func(o *Options) { o.Marks.Attributes = []AttributeMark{{OID: rankOID}} }, ""},
+		"mark that is not there":   {cardtest.CardOptions{}, func(o *Options) { o.Marks.Attributes = []AttributeMark{{OID: asn1.ObjectIdentifier{1, 2, 3}}} }, ReasonMark},
 		"rank mark other":          {cardtest.CardOptions{Rank: "secondary"}, func(o *Options) { o.Marks.Attributes = rank("primary") }, ReasonMark},
 		"holder by rank attribute": {cardtest.CardOptions{Rank: "A123"}, func(o *Options) { o.HolderOID, o.Holder = rankOID, "A123" }, ""},
 		"no such holder attribute": {cardtest.CardOptions{}, func(o *Options) { o.HolderOID = asn1.ObjectIdentifier{1, 2, 3} }, ReasonHolder},
