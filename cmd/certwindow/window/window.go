@@ -138,7 +138,7 @@ func (w *Window) openStores(ctx context.Context) error {
 		return err
 	}
 	w.sealer = sealer
-	if w.Queue, err = work.NewInserter(w.DB); err != nil {
+	if w.Queue, err = work.NewInserter(w.DB, w.now); err != nil {
 		return err
 	}
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{

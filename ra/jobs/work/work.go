@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,14 +45,15 @@ type Queue struct {
 	insert interface {
 		InsertTx(ctx context.Context, tx *sql.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 	}
+	now     func() time.Time
 	start   func(ctx context.Context) error
 	stop    func(ctx context.Context) error
 	release func(ctx context.Context) error // before start
 }
 
 // NewInserter makes a Queue that can insert only, for commands beside the server.
-func NewInserter(db *store.DB) (*Queue, error) {
-	q := &Queue{}
+func NewInserter(db *store.DB, now func() time.Time) (*Queue, error) {
+	q := &Queue{now: now}
 	return q, q.inserter(db)
 }
 
@@ -74,10 +74,10 @@ func (q *Queue) inserter(db *store.DB) (err error) {
 func (q *Queue) Work(db *store.DB, u UseCases, c Config) error {
 	q.release = func(ctx context.Context) error { return releaseOrphans(ctx, db) }
 	if db.Dialect == migrations.Postgres {
-		client, err := river.NewClient(riverpgxv5.New(db.Pool), riverConfig(u, c))
+		client, err := river.NewClient(riverpgxv5.New(db.Pool), riverConfig(u, c, q.now))
 		return q.run(client, err)
 	}
-	client, err := river.NewClient(riversqlite.New(db.SQL), riverConfig(u, c))
+	client, err := river.NewClient(riversqlite.New(db.SQL), riverConfig(u, c, q.now))
 	return q.run(client, err)
 }
 
@@ -118,7 +118,7 @@ func (q *Queue) Enqueue(tx *gorm.DB, j jobs.Args) error {
 	if !ok {
 		return fmt.Errorf("work: a job is inserted in a transaction, not in %T", tx.Statement.ConnPool)
 	}
-	_, err := q.insert.InsertTx(tx.Statement.Context, conn, j, optsOf(j))
+	_, err := q.insert.InsertTx(tx.Statement.Context, conn, j, q.optsOf(j))
 	return err
 }
 
@@ -141,9 +141,9 @@ func releaseOrphans(ctx context.Context, db *store.DB) error {
 // sweepDelay gathers what changes together before a sweep looks. The certificates concerned are unusable at once.
 const sweepDelay = 30 * time.Second
 
-func optsOf(j jobs.Args) *river.InsertOpts {
+func (q *Queue) optsOf(j jobs.Args) *river.InsertOpts {
 	if _, ok := j.(jobs.Sweep); ok {
-		return &river.InsertOpts{ScheduledAt: time.Now().Truncate(sweepDelay).Add(2 * sweepDelay), UniqueOpts: river.UniqueOpts{ByPeriod: sweepDelay}}
+		return &river.InsertOpts{ScheduledAt: q.now().Truncate(sweepDelay).Add(2 * sweepDelay), UniqueOpts: river.UniqueOpts{ByPeriod: sweepDelay}}
 	}
 	return nil
 }
@@ -152,17 +152,18 @@ func optsOf(j jobs.Args) *river.InsertOpts {
 // the queue, however long the other side is down.
 const maxAttempts = 10_000
 
-// retry waits a second after the first failure, doubling to five minutes, with some disorder so that many
-// failures do not come back together.
-type retry struct{}
+// retry waits a second after the first failure, doubling to five minutes, and up to a quarter less by the job's
+// number, so that many failures do not come back together.
+type retry struct{ now func() time.Time }
 
-func (retry) NextRetry(job *rivertype.JobRow) time.Time {
-	wait := time.Second << min(len(job.Errors), 9)
-	wait = min(wait, 5*time.Minute)
-	return time.Now().Add(wait - time.Duration(rand.Int64N(int64(wait/4))))
+// NextRetry is when a job that failed is tried again.
+func (r retry) NextRetry(job *rivertype.JobRow) time.Time {
+	const spread = 32
+	wait := min(time.Second<<min(len(job.Errors), 9), 5*time.Minute)
+	return r.now().Add(wait - wait/4*time.Duration(job.ID%spread)/spread)
 }
 
-func riverConfig(u UseCases, c Config) *river.Config {
+func riverConfig(u UseCases, c Config, now func() time.Time) *river.Config {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker[jobs.MakeKey]{run: once(u.MakeKey)})
 	river.AddWorker(workers, &worker[jobs.Exchange]{run: u.Exchange})
@@ -179,7 +180,7 @@ func riverConfig(u UseCases, c Config) *river.Config {
 		FetchCooldown:     50 * time.Millisecond,
 		FetchPollInterval: 100 * time.Millisecond,
 		MaxAttempts:       maxAttempts,
-		RetryPolicy:       retry{},
+		RetryPolicy:       retry{now},
 
 		RescueStuckJobsAfter: rescueAfter,
 		Logger:               c.Logger,

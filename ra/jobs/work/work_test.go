@@ -72,7 +72,7 @@ func (c *calls) useCases(exchange func(n int) (time.Duration, error)) work.UseCa
 
 func start(t *testing.T, db *store.DB, u work.UseCases) *work.Queue {
 	t.Helper()
-	q, err := work.NewInserter(db)
+	q, err := work.NewInserter(db, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func start(t *testing.T, db *store.DB, u work.UseCases) *work.Queue {
 func TestJobs(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		c := newCalls()
-		first, err := work.NewInserter(db)
+		first, err := work.NewInserter(db, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestLatency(t *testing.T) {
 // HCA-3.6: many changes within the same moments set off one sweep, and it comes after all of them.
 func TestSweepsGather(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		q, err := work.NewInserter(db)
+		q, err := work.NewInserter(db, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestSweepsGather(t *testing.T) {
 // A job is inserted in the transaction of its change, or not at all.
 func TestOutsideOfATransaction(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		q, err := work.NewInserter(db)
+		q, err := work.NewInserter(db, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

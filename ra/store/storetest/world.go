@@ -159,7 +159,7 @@ func NewWorld(t testing.TB, db *store.DB) *World {
 		institutions: map[ra.InstitutionCode]ra.InstitutionFacts{}, scopes: []store.Scope{{Code: "EMR-SIGN"}},
 	}}
 	var err error
-	if w.Queue, err = work.NewInserter(db); err != nil {
+	if w.Queue, err = work.NewInserter(db, time.Now); err != nil {
 		t.Fatal(err)
 	}
 	w.Register.Institution(Window, func(i *ra.InstitutionFacts) { i.Name, i.IsWindow, i.Active = "測試醫院", true, true })
