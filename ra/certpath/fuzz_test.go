@@ -73,9 +73,14 @@ func FuzzParseCRL(f *testing.F) {
 	root := issue(f, nil, "root", asCA)
 	f.Add(root.crl(f, revoking(root, 1)).Raw)
 	f.Add(root.crl(f, nil).Raw)
+	f.Add([]byte("text\n" + pemBlock("X509 CRL", root.crl(f, nil).Raw) + pemBlock("X509 CRL", root.crl(f, nil).Raw)))
 	seeds(f, 200, "pkits/crls/*.crl")
 	f.Fuzz(func(t *testing.T, der []byte) {
 		defer slow(t, len(der), time.Now())
+		all, errAll := ParseCRLs(der)
+		if (errAll == nil) != (len(all) > 0) {
+			t.Fatalf("%d CRLs, %v", len(all), errAll)
+		}
 		c, err := ParseCRL(der)
 		if err != nil {
 			return

@@ -72,11 +72,24 @@ const (
 	ReasonConsent     = "consent-differs"
 )
 
+// What a zip begins and ends with. The library's reader looks for the end itself and takes what is before, after
+// and in a comment, which no seal covers.
+var (
+	zipBegin = []byte("PK\x03\x04")
+	zipEnd   = []byte("PK\x05\x06")
+)
+
+// zipEndSize is the length of the last record of a zip that has no comment.
+const zipEndSize = 22
+
 // unpack reads a zip into memory: files with good names alone, each once, within the limits, whatever the
 // headers promise.
 func unpack(b []byte, l Limits) (map[string][]byte, error) {
 	if int64(len(b)) > l.Zip {
 		return nil, refuse(ReasonTooLarge, nil, "the zip has more than %d bytes", l.Zip)
+	}
+	if !bytes.HasPrefix(b, zipBegin) || len(b) < zipEndSize || !bytes.HasPrefix(b[len(b)-zipEndSize:], zipEnd) {
+		return nil, refuse(ReasonZip, nil, "it does not begin with a file, or something is after its end")
 	}
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {

@@ -75,6 +75,11 @@ func TestTampering(t *testing.T) {
 		wantReason(t, verify(rezip(t, contents(t, s.zip), File{Name: bad})), ReasonName)
 	}
 
+	comment := slices.Concat(s.zip[:len(s.zip)-2], []byte{4, 0}, []byte("note"))
+	for _, more := range [][]byte{slices.Concat([]byte("note"), s.zip), slices.Concat(s.zip, []byte("note")), comment} {
+		wantReason(t, verify(more), ReasonZip)
+	}
+
 	wrong := s.options(t)
 	wrong.Window = wrong.Anchors
 	_, err := Verify(context.Background(), s.zip, wrong)
