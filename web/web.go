@@ -3,6 +3,7 @@
 package web
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -95,9 +96,17 @@ func Server(h http.Handler, t *tls.Config, log *slog.Logger) *http.Server {
 	}
 }
 
+// statusGone is what log and metrics say of a request whose sender hung up before it was answered. It is nobody's
+// error: a stranger could fill the log with those of ours, so that none that is one would be noticed.
+const statusGone = 499
+
 // errorHandler is the one place where an error becomes an answer.
 func errorHandler(cfg Config) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
+		if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil && !c.Response().Committed {
+			c.Response().WriteHeader(statusGone)
+			return
+		}
 		problem.Log(c, cfg.Log, err)
 		if c.Response().Committed {
 			return

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -192,5 +193,33 @@ func TestServerHasItsTimeouts(t *testing.T) {
 func TestNewRefusesWhatIsMissing(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("accepted")
+	}
+}
+
+// Who hangs up makes no error of ours in the log, where he could hide true ones among many.
+func TestSenderWhoHasGoneIsNobodysError(t *testing.T) {
+	fail := context.Canceled
+	h := build(t, func(c *Config) {
+		c.Mounts = append(c.Mounts, func(e *echo.Echo) {
+			e.GET("/slow", func(echo.Context) error { return fmt.Errorf("reading: %w", fail) })
+		})
+	})
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	ask := func(ctx context.Context) int {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/slow", nil))
+		return rec.Code
+	}
+	if code := ask(gone); code != statusGone || strings.Contains(h.log.String(), "ERROR") || !strings.Contains(h.log.String(), "status=499") {
+		t.Errorf("%d %s", code, h.log.String())
+	}
+	if code := ask(t.Context()); code != 500 || !strings.Contains(h.log.String(), "ERROR") {
+		t.Errorf("somebody else's cancellation: %d", code)
+	}
+	h.log.Reset()
+	fail = errors.New("disk full")
+	if code := ask(gone); code != 500 || !strings.Contains(h.log.String(), "disk full") {
+		t.Errorf("a true error meanwhile: %d %s", code, h.log.String())
 	}
 }

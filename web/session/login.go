@@ -73,8 +73,13 @@ func (s *Service) Login(ctx context.Context, a Attempt) (Grant, error) {
 	return Grant{}, s.refuseLogin(ctx, ev, err)
 }
 
+// recordTime is for a refusal that must be written though the caller has gone.
+const recordTime = 10 * time.Second
+
 // refuseLogin keeps the true reason in the audit log and answers with the one that tells nothing.
 func (s *Service) refuseLogin(ctx context.Context, ev ra.Event, reason error) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), recordTime) // who guesses and hangs up is written down as well
+	defer stop()
 	if err := s.record(ctx, ev.RefusalOf(reason)); err != nil {
 		return internal("audit", err)
 	}

@@ -295,3 +295,26 @@ func testFloodOfLoginsIsBounded(t *testing.T, b *bench) {
 	}
 	t.Logf("%d at once, %d turned away", most.Load(), turned.Load())
 }
+
+// HCA-8.1.6: who guesses and hangs up before the answer is written down like everybody else.
+func TestGuessIsRecordedThoughItsSenderHasGone(t *testing.T) {
+	each(t, testGuessIsRecordedThoughItsSenderHasGone)
+}
+
+func testGuessIsRecordedThoughItsSenderHasGone(t *testing.T, b *bench) {
+	c := b.clerk("lin.mei", "correct horse")
+	ctx, hangUp := context.WithCancel(t.Context())
+	pepper := b.hasher.pepper
+	b.hasher.pepper = func(ctx context.Context, data []byte) ([]byte, error) {
+		hangUp()
+		return pepper(ctx, data)
+	}
+	before := len(b.events)
+	_, err := b.Login(ctx, Attempt{Account: c.Account, Password: "wrong", Code: "000000", Address: "192.0.2.7"})
+	if codeOf(err) != "login-refused" {
+		t.Errorf("%v", err)
+	}
+	if len(b.events) != before+1 || b.events[before].Outcome != ra.OutcomeRefused || b.events[before].Object != "staff/"+string(c.ID) {
+		t.Errorf("%+v", b.events[before:])
+	}
+}
