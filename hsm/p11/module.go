@@ -28,22 +28,6 @@ type ModuleInfo struct {
 	CryptokiVersion Version
 }
 
-// Flags of SlotInfo.Flags and TokenInfo.Flags that callers look at.
-const (
-	FlagTokenPresent          uint = pkcs11.CKF_TOKEN_PRESENT
-	FlagRemovableDevice       uint = pkcs11.CKF_REMOVABLE_DEVICE
-	FlagHardwareSlot          uint = pkcs11.CKF_HW_SLOT
-	FlagLoginRequired         uint = pkcs11.CKF_LOGIN_REQUIRED
-	FlagTokenInitialized      uint = pkcs11.CKF_TOKEN_INITIALIZED
-	FlagProtectedAuthPath     uint = pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH
-	FlagUserPINCountLow       uint = pkcs11.CKF_USER_PIN_COUNT_LOW
-	FlagUserPINFinalTry       uint = pkcs11.CKF_USER_PIN_FINAL_TRY
-	FlagUserPINLocked         uint = pkcs11.CKF_USER_PIN_LOCKED
-	FlagUserPINToBeChanged    uint = pkcs11.CKF_USER_PIN_TO_BE_CHANGED
-	FlagUserPINIsInitialized  uint = pkcs11.CKF_USER_PIN_INITIALIZED
-	FlagTokenIsWriteProtected uint = pkcs11.CKF_WRITE_PROTECTED
-)
-
 // SlotInfo is one reader, or one partition of a module, and what is in it.
 type SlotInfo struct {
 	ID              uint

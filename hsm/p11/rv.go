@@ -22,15 +22,8 @@ func (e *Error) Error() string {
 // different errors, so any failure while the slot is empty is one. The error wrapping it holds the *Error too.
 var ErrRemoved = errors.New("p11: the card was removed")
 
-// Return values that callers tell apart when they talk to a person.
-const (
-	RVPINIncorrect     uint = pkcs11.CKR_PIN_INCORRECT
-	RVPINLenRange      uint = pkcs11.CKR_PIN_LEN_RANGE
-	RVPINLocked        uint = pkcs11.CKR_PIN_LOCKED
-	RVTokenNotPresent  uint = pkcs11.CKR_TOKEN_NOT_PRESENT
-	RVDeviceRemoved    uint = pkcs11.CKR_DEVICE_REMOVED
-	RVFunctionCanceled uint = pkcs11.CKR_FUNCTION_CANCELED
-)
+// RVPINIncorrect is the CK_RV of a wrong PIN.
+const RVPINIncorrect uint = pkcs11.CKR_PIN_INCORRECT
 
 // RV returns the CK_RV that an error of this package carries, or 0.
 func RV(err error) uint {

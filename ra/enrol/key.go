@@ -22,9 +22,8 @@ import (
 
 // KeyProof says what is known of where a key was made (HCA-6.0). It is kept with the application.
 type KeyProof struct {
-	Kind   string    `json:"kind"` // "hsm", "proved" by attestation, or "declared" by the approved app
-	Module *hsm.Info `json:"module,omitempty"`
-	MadeAt time.Time `json:"made_at"`
+	Kind   string    `json:"kind"`    // "hsm": recorded by the window that made it, or "declared" by the phone
+	MadeAt time.Time `json:"made_at"` // of a declared one, when its request came
 }
 
 // MakeKey makes an application's HSM key and the request for it (HCA-6.3). It may be called again after a

@@ -91,9 +91,6 @@ const (
 	NotReceived State = "not-received" // the HCA has never seen the transaction: safe to Send the same bytes
 )
 
-// Final reports whether nothing more is to be asked about a request in this state.
-func (s State) Final() bool { return s == Issued || s == Revoked || s == Refused }
-
 // Outcome is what the HCA's answer, or the lack of one, means.
 type Outcome struct {
 	State        State
