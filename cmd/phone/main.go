@@ -78,6 +78,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 		return exitUsage
 	}
 	o, err := parse(name, cmd, args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitYes
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "phone "+name+":", err)
 		return exitUsage
