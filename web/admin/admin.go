@@ -63,6 +63,7 @@ type Revocations interface {
 	Certificates(ctx context.Context, actor ra.Actor, q revoke.Query) ([]ra.Certificate, error)
 	Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason) (ra.Application, error)
 	Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID, sig enrol.Signature) (ra.Application, error)
+	Suspend(ctx context.Context, actor ra.Actor, id ra.CertificateID, note string) error
 }
 
 // LogQuery selects rows of the audit log, newest first.
@@ -86,6 +87,7 @@ type Config struct {
 	Registry    Registry
 	Enrolments  Enrolments
 	Revocations Revocations
+	Approvals   Approvals
 	AuditLog    Log
 	// CardComponent is the origin of the local card component, e.g. "http://localhost:61161".
 	CardComponent string
@@ -109,7 +111,7 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.AuditLog == nil || cfg.BindText == nil {
+		cfg.Revocations == nil || cfg.Approvals == nil || cfg.AuditLog == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
 	u, err := url.Parse(cfg.CardComponent)

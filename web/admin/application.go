@@ -38,7 +38,12 @@ func (p *page) home() error {
 		}
 		list = append(list, waiting{s, min(len(found), countUpTo), len(found) > countUpTo})
 	}
-	return p.show(http.StatusOK, "home", view{Title: "home.title", Data: map[string]any{"Waiting": list, "Remind": p.remindPassword()}})
+	approvals, more, err := p.waitingApprovals()
+	if err != nil {
+		return err
+	}
+	return p.show(http.StatusOK, "home", view{Title: "home.title", Data: map[string]any{"Waiting": list, "Approvals": approvals, "MoreApprovals": more,
+		"Remind": p.remindPassword()}})
 }
 
 func (p *page) applications() error {
@@ -228,7 +233,10 @@ func (p *page) certificates() error {
 // holderReasons are what a holder may give for the end of his certificate.
 var holderReasons = []ra.RevocationReason{ra.ReasonUnspecified, ra.ReasonKeyCompromise, ra.ReasonAffiliationChanged, ra.ReasonSuperseded, ra.ReasonCessationOfOperation}
 
-func (p *page) certificate() error {
+func (p *page) certificate() error { return p.certificateWith(nil, nil) }
+
+// certificateWith shows a certificate, after an error with what was typed; fields are those of again.
+func (p *page) certificateWith(failed error, fields map[string][2]string) error {
 	id := ra.CertificateID(p.Param("id"))
 	c, err := p.site.Revocations.Certificate(p.ctx(), p.actor(), id)
 	if err != nil {
@@ -238,7 +246,15 @@ func (p *page) certificate() error {
 	if err != nil {
 		return err
 	}
-	events, err := p.history("certificate/"+string(id), "application/"+string(c.ApplicationID))
+	approvals, err := p.approvalsOf("certificate/" + string(id))
+	if err != nil {
+		return err
+	}
+	objects := []string{"certificate/" + string(id), "application/" + string(c.ApplicationID)}
+	for _, x := range approvals {
+		objects = append(objects, "approval/"+x.ID)
+	}
+	events, err := p.history(objects...)
 	if err != nil {
 		return err
 	}
@@ -246,10 +262,18 @@ func (p *page) certificate() error {
 	for _, r := range holderReasons {
 		reasons = append(reasons, option{Value: string(r), Label: p.words().say("reason." + string(r))})
 	}
-	_, cannot := ra.NextCertificate(c.State, ra.CertRevoke, c.NotAfter, p.site.Now())
-	return p.show(http.StatusOK, "certificate", view{Title: "certificate.one", Heading: c.Serial, Up: "/certificates", UpTitle: "certificates.title",
-		Form: url.Values{"reason": {string(ra.ReasonUnspecified)}}, Data: map[string]any{"Cert": c, "Name": name, "Device": code, "History": events,
-			"Reasons": reasons, "Revocable": cannot == nil}})
+	can := func(event ra.CertificateEvent) bool {
+		_, err := ra.NextCertificate(c.State, event, c.NotAfter, p.site.Now())
+		return err == nil
+	}
+	v := view{Title: "certificate.one", Heading: c.Serial, Up: "/certificates", UpTitle: "certificates.title",
+		Form: certificateForm(), Data: map[string]any{"Cert": c, "Name": name, "Device": code, "History": events, "Reasons": reasons, "Grounds": p.groundOptions(),
+			"Approvals": approvals, "Revocable": can(ra.CertRevoke), "Suspendable": can(ra.CertSuspend), "Resumable": can(ra.CertResume)}}
+	if failed == nil {
+		return p.show(http.StatusOK, "certificate", v)
+	}
+	v.Form = p.form()
+	return p.again(failed, "certificate", v, fields)
 }
 
 func (p *page) beginRevocation() error {

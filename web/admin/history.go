@@ -22,7 +22,8 @@ type event struct {
 }
 
 // pagesOf are the kinds of objects that have a page.
-var pagesOf = map[string]string{"person": "/persons/", "device": "/devices/", "application": "/applications/", "certificate": "/certificates/", "staff": "/staff/"}
+var pagesOf = map[string]string{"person": "/persons/", "device": "/devices/", "application": "/applications/", "certificate": "/certificates/", "staff": "/staff/",
+	"approval": "/approvals/"}
 
 // history is what the audit log knows of one thing, newest first.
 func (p *page) history(objects ...string) ([]event, error) {

@@ -32,6 +32,7 @@ import (
 	"certwindow/migrations"
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/approve"
 	"certwindow/ra/audit"
 	"certwindow/ra/cardmsg"
 	"certwindow/ra/cardmsg/cardtest"
@@ -58,6 +59,7 @@ type house struct {
 	registry *devices.Service
 	enrol    *enrol.Service
 	revoke   *revoke.Service
+	approve  *approve.Service
 	store    *store.Store
 	db       *store.DB
 	pki      *cardtest.PKI
@@ -141,6 +143,7 @@ func buildWith(t *testing.T, component string) *house {
 	h.pki = cardtest.New(t, h.at)
 	h.enrol = enrol.NewService(store.EnrolStore{Store: h.store}, h, nil, h.standing, enrol.Config{Window: ownCode, MessageLife: 5 * time.Minute, KeyLife: time.Hour}, h.now, rand.Reader)
 	h.revoke = revoke.NewService(store.RevokeStore{Store: h.store}, h, revoke.Config{Window: ownCode, MessageLife: 5 * time.Minute}, h.now, rand.Reader)
+	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, h.now, rand.Reader)
 	h.accounts, err = session.New(h.db.Gorm, session.Deps{Sealer: sealer, Now: h.now, Rand: rand.Reader, Audit: store.AppendEvent, Idle: 10 * time.Minute,
 		Cost: session.PasswordCost{Time: 1, Memory: 64, Threads: 1}, Pepper: func(_ context.Context, data []byte) ([]byte, error) {
 			m := hmac.New(sha256.New, []byte("pepper"))
@@ -151,7 +154,7 @@ func buildWith(t *testing.T, component string) *house {
 		t.Fatal(err)
 	}
 	h.site, err = New(Config{Development: true, Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
-		Enrolments: h.enrol, Revocations: h.revoke, AuditLog: h.auditLog, CardComponent: component,
+		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
 		BindText: func(code string) string { return "certwindow:bind#" + code }})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"certwindow/devices"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/enrol"
 	"certwindow/ra/revoke"
@@ -132,6 +133,8 @@ type personData struct {
 	Devices                                 []devices.Device
 	Certificates                            []ra.Certificate
 	Applications                            []ra.Application
+	Exemption                               *policy.Exemption // of HCA-7.5, while it holds
+	Approvals                               []approvalLine
 	History                                 []event
 	Bound                                   bool // has a device that an application can be made for
 	MoreDevices, MoreCertificates, MoreApps bool
@@ -140,7 +143,10 @@ type personData struct {
 // shownRows is how many rows of each kind stand on an object's page; the rest are in their own lists.
 const shownRows = 20
 
-func (p *page) person() error {
+func (p *page) person() error { return p.personWith(nil) }
+
+// personWith shows a person, after an error with what was typed for an exemption.
+func (p *page) personWith(failed error) error {
 	id := ra.PersonID(p.Param("id"))
 	x, err := p.site.Registry.Person(p.ctx(), p.actor(), id)
 	if err != nil {
@@ -157,6 +163,12 @@ func (p *page) person() error {
 	if d.Applications, err = p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{Person: id, Limit: shownRows + 1}); err != nil {
 		return err
 	}
+	if d.Exemption, err = p.site.Approvals.Exemption(p.ctx(), id); err != nil {
+		return err
+	}
+	if d.Approvals, err = p.approvalsOf("person/" + string(id)); err != nil {
+		return err
+	}
 	if d.History, err = p.history("person/" + string(id)); err != nil {
 		return err
 	}
@@ -166,7 +178,11 @@ func (p *page) person() error {
 	for _, dev := range d.Devices {
 		d.Bound = d.Bound || dev.State == ra.DeviceBound
 	}
-	return p.show(http.StatusOK, "person", view{Title: "person.one", Heading: d.Name, Up: "/persons", UpTitle: "persons.title", Data: d})
+	v := view{Title: "person.one", Heading: d.Name, Up: "/persons", UpTitle: "persons.title", Data: d}
+	if failed != nil {
+		return p.again(failed, "person", v, exemptionFields)
+	}
+	return p.show(http.StatusOK, "person", v)
 }
 
 func cut[T any](list []T) ([]T, bool) {

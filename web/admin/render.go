@@ -63,7 +63,7 @@ type link struct {
 }
 
 // sections are the navigation, in its order; each is shown to those who may open it.
-var sections = []string{"/persons", "/devices", "/applications", "/certificates", "/institutions", "/scopes", "/staff", "/audit"}
+var sections = []string{"/persons", "/devices", "/applications", "/certificates", "/approvals", "/institutions", "/scopes", "/staff", "/audit"}
 
 func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 	names, err := fs.Glob(files, "templates/*.html")
@@ -109,6 +109,7 @@ func (s *Site) funcs(lang string) template.FuncMap {
 		"t":     w.say,
 		"asset": s.assetPath,
 		"date":  stamp,
+		"ago":   func(t time.Time) string { return w.ago(t, s.Now()) },
 		"maybe": func(t *time.Time) template.HTML {
 			if t == nil {
 				return ""
@@ -148,7 +149,7 @@ func (c catalogue) act(act string) string {
 var looks = map[string]string{
 	"live": "good", "bound": "good", "completed": "good", "confirmed": "good", "active": "good", "approved": "good", "done": "good",
 	"awaiting-signature": "wait", "awaiting-key": "wait", "requested": "wait", "sent": "wait", "revoking": "wait", "offered": "wait",
-	"presented": "wait", "registered": "wait", "initial": "wait",
+	"presented": "wait", "proposed": "wait", "registered": "wait", "initial": "wait",
 	"disputed": "bad", "refused": "bad", "failed": "bad", "lost": "bad", "broken": "bad", "suspended": "bad", "rejected": "bad", "locked": "bad",
 	"stopped": "bad", "withdrawn": "bad",
 }

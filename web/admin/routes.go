@@ -27,6 +27,8 @@ var (
 	reporters = []session.Role{session.Clerk, session.InstitutionAdmin, session.Helpdesk}
 	managers  = []session.Role{session.WindowAdmin}
 	managed   = []session.Role{session.WindowAdmin, session.Auditor}
+	approvers = []session.Role{session.Approver}
+	proposers = []session.Role{session.Clerk, session.InstitutionAdmin, session.WindowAdmin}
 	auditors  = []session.Role{session.Auditor, session.WindowAdmin}
 )
 
@@ -68,6 +70,7 @@ var routes = []route{
 	{method: post, path: "/persons/new", handle: (*page).addPerson, roles: registrar},
 	{method: get, path: "/persons/:id", handle: (*page).person, roles: lookers},
 	{method: post, path: "/persons/:id/leave", handle: (*page).endMembership, roles: registrar},
+	{method: post, path: "/persons/:id/propose-exemption", handle: (*page).proposeExemption, roles: managers},
 
 	{method: get, path: "/devices", handle: (*page).devices, roles: lookers},
 	{method: get, path: "/devices/new", handle: (*page).deviceForm, roles: registrar},
@@ -96,6 +99,15 @@ var routes = []route{
 	{method: get, path: "/certificates", handle: (*page).certificates, roles: lookers},
 	{method: get, path: "/certificates/:id", handle: (*page).certificate, roles: lookers},
 	{method: post, path: "/certificates/:id/revoke", handle: (*page).beginRevocation, roles: counter},
+	{method: post, path: "/certificates/:id/suspend", handle: (*page).suspend, roles: reporters},
+	{method: post, path: "/certificates/:id/propose-revocation", handle: (*page).proposeRevocation, roles: registrar},
+	{method: post, path: "/certificates/:id/propose-resumption", handle: (*page).proposeResumption, roles: registrar},
+
+	{method: get, path: "/approvals", handle: (*page).approvals, roles: lookers},
+	{method: get, path: "/approvals/:id", handle: (*page).approval, roles: lookers},
+	{method: post, path: "/approvals/:id/approve", handle: (*page).approve, roles: approvers},
+	{method: post, path: "/approvals/:id/reject", handle: (*page).reject, roles: approvers},
+	{method: post, path: "/approvals/:id/withdraw", handle: (*page).withdraw, roles: proposers},
 
 	{method: get, path: "/audit", handle: (*page).audit, roles: auditors},
 }

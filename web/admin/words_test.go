@@ -13,6 +13,7 @@ import (
 
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/approve"
 	"certwindow/web/session"
 )
 
@@ -23,7 +24,8 @@ func families() map[string][]string {
 		"state.device.": texts(deviceStates), "state.binding.": {"offered", "presented"}, "state.person.": {"active", "ended"},
 		"state.institution.": {"active", "stopped"}, "state.scope.": {"approved", "withdrawn"}, "state.staff.": {"active", "initial", "locked", "stopped"},
 		"state.outcome.": {"done", "refused", "failed"}, "role.": texts(session.Roles), "kind.": texts(applicationKinds), "counter.": texts(applicationKinds),
-		"key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
+		"state.approval.": texts(approvalStates), "approval.act.": texts(approve.Acts), "approval.approve.": texts(approve.Acts), "approval.effect.": texts(approve.Acts),
+		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english},
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"problem.": {"internal", "malformed", "refused", "conflict", "not-found", "unauthenticated", "forbidden", "too-many", "unavailable"},
@@ -33,6 +35,13 @@ func families() map[string][]string {
 func texts[T ~string](in []T) (out []string) {
 	for _, x := range in {
 		out = append(out, string(x))
+	}
+	return out
+}
+
+func groundNames() (out []string) {
+	for _, g := range policy.Grounds() {
+		out = append(out, g.Name)
 	}
 	return out
 }

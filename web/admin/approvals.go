@@ -1,0 +1,234 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/approve"
+	"certwindow/web/admin/mask"
+	"certwindow/web/problem"
+)
+
+// Approvals are the acts that need two persons; approve.Service is one.
+type Approvals interface {
+	ProposeRevocation(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string) (approve.Proposal, error)
+	ProposeResumption(ctx context.Context, actor ra.Actor, id ra.CertificateID, note string) (approve.Proposal, error)
+	ProposeExemption(ctx context.Context, actor ra.Actor, person ra.PersonID, e policy.Exemption) (approve.Proposal, error)
+	Proposal(ctx context.Context, actor ra.Actor, id string) (approve.Proposal, error)
+	Proposals(ctx context.Context, actor ra.Actor, q approve.Query) ([]approve.Proposal, error)
+	Exemption(ctx context.Context, id ra.PersonID) (*policy.Exemption, error)
+	Approve(ctx context.Context, actor ra.Actor, id, hash string) error
+	Reject(ctx context.Context, actor ra.Actor, id, reason string) error
+	Withdraw(ctx context.Context, actor ra.Actor, id string) error
+}
+
+var approvalStates = []approve.State{approve.Proposed, approve.Approved, approve.Rejected, approve.Expired, approve.Withdrawn}
+
+// approvalLine is a proposal as pages show it.
+type approvalLine struct {
+	approve.Proposal
+	About, AboutPath string // a certificate's serial or a person's masked name
+	Who, Decider     string
+}
+
+func (p *page) approvalLines(list []approve.Proposal) ([]approvalLine, error) {
+	names := map[string]string{}
+	out := make([]approvalLine, 0, len(list))
+	for _, x := range list {
+		l := approvalLine{Proposal: x, About: x.Object, Who: p.account(names, x.ProposedBy)}
+		kind, id, _ := strings.Cut(x.Object, "/")
+		l.AboutPath = pagesOf[kind] + id
+		if x.DecidedBy != "" && x.State != approve.Expired {
+			l.Decider = p.account(names, x.DecidedBy)
+		}
+		if t, err := x.Terms(); err == nil && t.Serial != "" {
+			l.About = t.Serial
+		} else if kind == "person" {
+			who, err := p.site.Registry.Person(p.ctx(), p.actor(), ra.PersonID(id))
+			switch {
+			case err == nil:
+				l.About = mask.Name(who.Name)
+			case ra.KindOf(err) != ra.KindNotFound:
+				return nil, err
+			}
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// approvalsOf are the proposals about one thing, newest first.
+func (p *page) approvalsOf(object string) ([]approvalLine, error) {
+	list, err := p.site.Approvals.Proposals(p.ctx(), p.actor(), approve.Query{Object: object, Limit: shownRows})
+	if err != nil {
+		return nil, err
+	}
+	return p.approvalLines(list)
+}
+
+// waitingApprovals counts what waits for a second person.
+func (p *page) waitingApprovals() (count int, more bool, err error) {
+	list, err := p.site.Approvals.Proposals(p.ctx(), p.actor(), approve.Query{State: approve.Proposed, Limit: countUpTo + 1})
+	return min(len(list), countUpTo), len(list) > countUpTo, err
+}
+
+// approvals lists what waits, and below it what was decided, a page at a time.
+func (p *page) approvals() error {
+	before := p.QueryParam("before")
+	d := map[string]any{"More": ""}
+	if before == "" {
+		waiting, err := p.site.Approvals.Proposals(p.ctx(), p.actor(), approve.Query{State: approve.Proposed, Limit: countUpTo + 1})
+		if err != nil {
+			return err
+		}
+		if d["Waiting"], err = p.approvalLines(waiting); err != nil {
+			return err
+		}
+	}
+	settled, err := p.site.Approvals.Proposals(p.ctx(), p.actor(), approve.Query{Settled: true, Before: before, Limit: pageRows + 1})
+	if err != nil {
+		return err
+	}
+	if len(settled) > pageRows {
+		settled = settled[:pageRows]
+		d["More"] = p.next("before", settled[pageRows-1].ID)
+	}
+	if d["Settled"], err = p.approvalLines(settled); err != nil {
+		return err
+	}
+	d["First"] = before == ""
+	return p.show(http.StatusOK, "approvals", view{Title: "approvals.title", Data: d})
+}
+
+func (p *page) approval() error { return p.approvalWith(nil) }
+
+// approvalData is everything about one proposal.
+type approvalData struct {
+	approvalLine
+	Terms   approve.Terms
+	Whole   bool // the payload is what was proposed
+	Payload string
+	Short   string // the hash's first digits, to read out
+	Own     bool
+	Late    bool
+	History []event
+}
+
+// approvalWith shows exactly what is to be approved, after an error with what was typed.
+func (p *page) approvalWith(failed error) error {
+	x, err := p.site.Approvals.Proposal(p.ctx(), p.actor(), p.Param("id"))
+	if err != nil {
+		return err
+	}
+	lines, err := p.approvalLines([]approve.Proposal{x})
+	if err != nil {
+		return err
+	}
+	d := approvalData{approvalLine: lines[0], Payload: string(x.Payload), Short: x.Hash[:min(16, len(x.Hash))], Own: x.ProposedBy == string(p.who.Staff.ID),
+		Late: !p.site.Now().Before(x.ExpiresAt)}
+	v := view{Title: "approval.one", Heading: p.words().say("approval.act." + string(x.Act)), Up: "/approvals", UpTitle: "approvals.title"}
+	var changed error
+	if d.Terms, changed = x.Terms(); changed != nil {
+		v.Problem = p.explain(problem.Of(changed, problem.RequestID(p)))
+	}
+	d.Whole = changed == nil
+	if d.History, err = p.history("approval/" + x.ID); err != nil {
+		return err
+	}
+	v.Data = d
+	if failed == nil {
+		return p.show(http.StatusOK, "approval", v)
+	}
+	return p.again(failed, "approval", v, map[string][2]string{"note": {"reason", "approval.reason"}})
+}
+
+// decided does what an approver decided. A contractor decides on nothing (HCA-3.2), whatever his account says.
+func (p *page) decided(what string, decide func(id string) error) error {
+	if p.who.Staff.Contractor {
+		return p.approvalWith(ra.Refuse("HCA-3.2", "contractor-role", "A contractor's account approves nothing. Nothing was changed.", nil))
+	}
+	id := p.Param("id")
+	if err := decide(id); err != nil {
+		return p.approvalWith(err)
+	}
+	return p.done("/approvals/"+id, what)
+}
+
+func (p *page) approve() error {
+	return p.decided("approved", func(id string) error { return p.site.Approvals.Approve(p.ctx(), p.actor(), id, p.FormValue("hash")) })
+}
+
+func (p *page) reject() error {
+	return p.decided("rejected", func(id string) error { return p.site.Approvals.Reject(p.ctx(), p.actor(), id, p.FormValue("reason")) })
+}
+
+func (p *page) withdraw() error {
+	id := p.Param("id")
+	if err := p.site.Approvals.Withdraw(p.ctx(), p.actor(), id); err != nil {
+		return p.approvalWith(err)
+	}
+	return p.done("/approvals/"+id, "withdrawn")
+}
+
+// groundOptions are the cases of HCA-5.2.2.
+func (p *page) groundOptions() (out []option) {
+	for _, g := range policy.Grounds() {
+		out = append(out, option{Value: g.Name, Label: p.words().say("ground." + g.Name)})
+	}
+	return out
+}
+
+func (p *page) suspend() error {
+	id := ra.CertificateID(p.Param("id"))
+	if err := p.site.Revocations.Suspend(p.ctx(), p.actor(), id, p.FormValue("suspend_note")); err != nil {
+		return p.certificateWith(err, map[string][2]string{"note": {"suspend_note", "certificate.note"}})
+	}
+	return p.done("/certificates/"+string(id), "suspended")
+}
+
+func (p *page) proposeRevocation() error {
+	x, err := p.site.Approvals.ProposeRevocation(p.ctx(), p.actor(), ra.CertificateID(p.Param("id")), p.FormValue("ground"), p.FormValue("window_note"))
+	if err != nil {
+		return p.certificateWith(err, map[string][2]string{"note": {"window_note", "certificate.note"}, "ground-unknown": {"ground", "application.ground"}})
+	}
+	return p.done("/approvals/"+x.ID, "proposed")
+}
+
+func (p *page) proposeResumption() error {
+	x, err := p.site.Approvals.ProposeResumption(p.ctx(), p.actor(), ra.CertificateID(p.Param("id")), p.FormValue("resume_note"))
+	if err != nil {
+		return p.certificateWith(err, map[string][2]string{"note": {"resume_note", "certificate.note"}})
+	}
+	return p.done("/approvals/"+x.ID, "proposed")
+}
+
+// proposeExemption proposes to record HCA's reply. The day that is typed is the last one on which it holds.
+func (p *page) proposeExemption() error {
+	e := policy.Exemption{Reply: p.FormValue("reply")}
+	last, err := day(p.FormValue("last_day"))
+	if err == nil {
+		e.Limit, _ = strconv.Atoi(strings.TrimSpace(p.FormValue("limit"))) // what is no number is out of bounds
+		if !last.IsZero() {
+			e.Until = last.AddDate(0, 0, 1)
+		}
+		var x approve.Proposal
+		if x, err = p.site.Approvals.ProposeExemption(p.ctx(), p.actor(), ra.PersonID(p.Param("id")), e); err == nil {
+			return p.done("/approvals/"+x.ID, "proposed")
+		}
+	}
+	return p.personWith(err)
+}
+
+// exemptionFields are the fields that an exemption's errors belong to.
+var exemptionFields = map[string][2]string{"exemption-limit": {"limit", "exemption.limit"}, "exemption-until": {"last_day", "exemption.last-day"},
+	"date-malformed": {"last_day", "exemption.last-day"}, "exemption-reply": {"reply", "exemption.reply"}}
+
+// certificateForm is what the forms of a certificate's page begin with.
+func certificateForm() url.Values {
+	return url.Values{"reason": {string(ra.ReasonUnspecified)}, "ground": {policy.Grounds()[0].Name}}
+}
