@@ -18,15 +18,15 @@ import (
 
 // Options say where and how the stage is built.
 type Options struct {
-	Bin         string        // folder of the programs
-	Dir         string        // empty folder for everything that is made
-	Database    string        // as in the configuration; empty: SQLite in Dir
-	MessageLife time.Duration // of a text for the card; zero: the rule's five minutes
-	CardAgent   string        // address of the card component; empty: any free port
-	Listen      string        // address of the server; empty: any free port
-	Progress    func(what string)
-	Replicas    int            // servers on the one database and token; zero: one
-	Watch       func(Exchange) // is told of everything that browsers and phones say to the window
+	Bin         string            // folder of the programs
+	Dir         string            // empty folder for everything that is made
+	Database    string            // as in the configuration; empty: SQLite in Dir
+	MessageLife time.Duration     // of a text for the card; zero: the rule's five minutes
+	CardAgent   string            // address of the card component; empty: any free port
+	Listen      string            // address of the server; empty: any free port
+	Progress    func(what string) // is told of each step that was done
+	Replicas    int               // servers on the one database and token; zero: one
+	Watch       func(Exchange)    // is told of everything that browsers and phones say to the window
 }
 
 // Institution codes of the stage.
@@ -67,16 +67,11 @@ type Account struct {
 }
 
 // New builds the stage up to a running server; Cards and StartAgent come after it, since they are a story's own.
-func New(ctx context.Context, opt Options) (s *Stage, err error) {
-	s = &Stage{opt: opt, tokens: map[string]string{}}
+func New(ctx context.Context, opt Options) (*Stage, error) {
+	s := &Stage{opt: opt, tokens: map[string]string{}}
 	if s.opt.Progress == nil {
 		s.opt.Progress = func(string) {}
 	}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
@@ -89,10 +84,11 @@ func New(ctx context.Context, opt Options) (s *Stage, err error) {
 		{"database and first administrator: certwindow migrate up, staff create", s.database},
 		{"server: certwindow serve", s.open},
 	} {
-		s.opt.Progress(step.what)
 		if err := step.do(ctx); err != nil {
+			s.Close()
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
+		s.opt.Progress(step.what)
 	}
 	return s, nil
 }
