@@ -64,6 +64,15 @@ func play(ctx context.Context, bin, dir string, stay bool) error {
 	if stay {
 		opt.MessageLife, opt.CardAgent, opt.Listen = 0, free("127.0.0.1:61161"), free("127.0.0.1:8443")
 	}
+	if err := onStage(ctx, opt, stay); err != nil || stay {
+		return err
+	}
+	fmt.Printf("\nDone in %.1f s. Nothing is left running.\n", time.Since(begun).Seconds())
+	return nil
+}
+
+// onStage sets up, plays, and ends every process that it started.
+func onStage(ctx context.Context, opt stage.Options, stay bool) error {
 	fmt.Println("Setting up, with the commands that an operator uses:")
 	last := time.Now()
 	opt.Progress = func(what string) {
@@ -82,7 +91,6 @@ func play(ctx context.Context, bin, dir string, stay bool) error {
 	if err := s.Tell(ctx); err != nil {
 		return fmt.Errorf("%w\n\nserver log, end:\n%s", err, st.Tail("certwindow"))
 	}
-	fmt.Printf("\nDone in %.1f s. Nothing is left running.\n", time.Since(begun).Seconds())
 	return nil
 }
 

@@ -56,7 +56,7 @@ func (s *Story) revoke(ctx context.Context, certificate string) error {
 	return err
 }
 
-// crlSays fetches the HCA's complete CRL and has openssl judge the certificate by it.
+// crlSays fetches the HCA's complete CRL and has openssl read the certificate's serial number in it.
 func (s *Story) crlSays(ctx context.Context, certificate string) (string, error) {
 	list := s.st.Path("complete.crl")
 	if err := download(ctx, s.st.HCABase+"/crl/complete.crl", list); err != nil {

@@ -16,7 +16,7 @@ type fault struct {
 	Delay time.Duration `json:"delay_ns,omitempty"`
 }
 
-// HCA-3.3: a server that is killed between any two instructions of an enrolment, and started again, brings it to
+// HCA-3.3: a server that is killed at some moment of an enrolment, ten times at random, and started again, brings it to
 // its end by itself: exactly one certificate, at the HCA and here, and no notice is lost (HCA-3.4).
 func TestKilledServer(t *testing.T) {
 	t.Parallel()

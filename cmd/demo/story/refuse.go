@@ -111,7 +111,10 @@ func (s *Story) certificates(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, list, _ := strings.Cut(p.body, "<main")
+	_, list, ok := strings.Cut(p.body, "<main")
+	if !ok {
+		return "", errors.New("the page of certificates has no main part")
+	}
 	list, _, _ = strings.Cut(list, "</main>")
 	return list, nil
 }
