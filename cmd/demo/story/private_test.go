@@ -193,6 +193,9 @@ func fileHoldsNoPersonalData(t *testing.T, st *stage.Stage, s *Story, w *watcher
 func dumpHoldsNoPersonalData(t *testing.T, address string, s *Story, w *watcher) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_dump")
 	if err != nil || len(found) == 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("there is no pg_dump, and CI needs one")
+		}
 		t.Skip("skipped: there is no pg_dump")
 	}
 	slices.Sort(found)

@@ -51,18 +51,26 @@ func TestRealProgram(t *testing.T) {
 	}
 }
 
+func noTerminals(t *testing.T, err error) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal("no pseudo terminals, and CI needs them: ", err)
+	}
+	t.Skip("no pseudo terminals: ", err)
+}
+
 // openTerminal makes a pseudo terminal: the end that a person sits at, and the name of the other.
 func openTerminal(t *testing.T) (*os.File, string) {
 	t.Helper()
 	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("no pseudo terminals: ", err)
+		noTerminals(t, err)
 	}
 	t.Cleanup(func() { f.Close() })
 	var unlock, number int32
 	for request, arg := range map[uintptr]*int32{syscall.TIOCSPTLCK: &unlock, syscall.TIOCGPTN: &number} {
 		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(unsafe.Pointer(arg))); errno != 0 {
-			t.Skip("no pseudo terminals: ", errno)
+			noTerminals(t, errno)
 		}
 	}
 	return f, "/dev/pts/" + strconv.Itoa(int(number))
