@@ -108,7 +108,7 @@ and which tests prove that. This page is written by a test from the catalogue in
 %scertwindow doctor --clauses%s prints the same.
 
 *Tested* means enforced in every part and proved by the named tests, *enforced* that no test proves it yet, *not yet*
-that the running system does not enforce it, or not in every part: then the last column says what is missing. Tested: %d, enforced: %d, not yet: %d.
+that the running system does not enforce it, or not in every part: then the last column says what is missing, or nothing if all of it is. Tested: %d, enforced: %d, not yet: %d.
 
 | clause | about | 條文 | state | enforced by | tests | missing |
 |---|---|---|---|---|---|---|
