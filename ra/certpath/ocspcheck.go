@@ -24,7 +24,8 @@ func (v *validation) skew() time.Duration {
 	return v.o.ClockSkew
 }
 
-// askOCSP looks for the freshest usable answer about cert among responses. wantNonce is set for responses to
+// askOCSP looks for the freshest usable answer about cert among responses; one that says revoked wins, in whatever
+// order they come. wantNonce is set for responses to
 // a request of our own.
 func (v *validation) askOCSP(responses []*OCSPResponse, cert, issuer *Certificate, wantNonce []byte) answer {
 	var out answer
@@ -49,7 +50,7 @@ func (v *validation) askOCSP(responses []*OCSPResponse, cert, issuer *Certificat
 				out.err = err.about(cert)
 				continue
 			}
-			if out.status != 0 && !s.thisUpdate.After(newest) && s.status != statusRevoked {
+			if out.status == statusRevoked || out.status != 0 && !s.thisUpdate.After(newest) && s.status != statusRevoked {
 				continue
 			}
 			newest, out.status, out.reason = s.thisUpdate, s.status, s.reason

@@ -192,3 +192,21 @@ func TestNonceEcho(t *testing.T) {
 		t.Errorf("another nonce was accepted")
 	}
 }
+
+// HCA-5.1.1: of two usable answers the one that says revoked counts, whichever is newer and whichever comes first.
+func TestRevokedAmongOCSPAnswersWins(t *testing.T) {
+	root := issue(t, nil, "root", asCA)
+	leaf := issue(t, root, "leaf", nil)
+	for _, age := range []time.Duration{time.Second, time.Hour} {
+		good := ocspFor(t, root, root, leaf, nil)
+		revoked := ocspFor(t, root, root, leaf, func(r *ocsp.Response) {
+			r.Status, r.ThisUpdate, r.RevokedAt = ocsp.Revoked, noon.Add(-age), noon.Add(-2*time.Hour)
+		})
+		for _, both := range [][]*OCSPResponse{{good, revoked}, {revoked, good}} {
+			_, err := Validate(t.Context(), leaf.cert, Options{Anchors: []*Certificate{root.cert}, At: noon, OCSP: both, RequireRevocation: true})
+			if reasonOf(err) != ReasonRevoked {
+				t.Errorf("revoked %s ago: %v", age, err)
+			}
+		}
+	}
+}
