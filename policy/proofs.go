@@ -29,7 +29,7 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 
 	"HCA-3.1": {"policy.WindowMayEnrol ra/exchange.(*Service).Run cmd/certwindow/window.(*Dedicated).Standing",
 		"policy.TestWindowMay ra/enrol.TestWindowWithoutStanding ra/exchange.TestNothingLeavesWithoutStanding",
-		"its end is told by certwindow doctor alone, and a new one takes a restart"},
+		"its end is told by certwindow doctor and a metric, on no page and by no mail, and a new one takes a restart"},
 	"HCA-3.2": {"web/session.(*Service).CreateStaff",
 		"web/session.TestAccountsThatAreNotMade",
 		"a ceremony's custodians are names, not accounts"},
