@@ -35,9 +35,6 @@ type Config struct {
 	MetricsFrom func(address string) bool
 	// MaxBody caps a request's body in bytes. Zero: DefaultMaxBody.
 	MaxBody int64
-	// TrustProxy makes the client's address that of the X-Forwarded-For header's last hop before these networks
-	// (see echo.TrustOption). Empty: the connection's own address.
-	TrustProxy []echo.TrustOption
 }
 
 // DefaultMaxBody is above every form and document that the window takes; a signed message has 64 KiB at most.
@@ -67,9 +64,6 @@ func New(cfg Config) (*echo.Echo, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
-	if len(cfg.TrustProxy) > 0 {
-		e.IPExtractor = echo.ExtractIPFromXFFHeader(cfg.TrustProxy...)
-	}
 	e.HTTPErrorHandler = errorHandler(cfg)
 	e.Use(identify(cfg), secure, observe(cfg, m), recovery, limitBody(cfg.MaxBody))
 	r := newReadiness(cfg.Checks, cfg.Now, cfg.Log)
