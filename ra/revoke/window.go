@@ -12,7 +12,7 @@ import (
 )
 
 // maxNote is how many characters a note may have.
-const maxNote = 500
+const maxNote = 250
 
 // Note is what a person writes of the reason for an act, without the blanks around it. It is one line that holds
 // nothing which could look like something else on a page.
