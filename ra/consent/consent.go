@@ -17,6 +17,9 @@ type Expected struct {
 	Issued  time.Time
 	Expires time.Time
 	Clause  policy.Clause // HCA-5.1.1 of an enrolment, HCA-5.2.1 of a revocation
+	// Judged are the rules that the use case holds the application against before it takes the message. They are kept
+	// with the proof, which is stored only when all of them have passed.
+	Judged []policy.Clause
 }
 
 // Verified is what was found of a message that passed.

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"time"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/cardmsg"
 	"certwindow/ra/certpath"
@@ -56,7 +57,7 @@ func (v *Verifier) Verify(ctx context.Context, want Expected, cms []byte) (Verif
 	if err != nil {
 		return Verified{}, refused(err)
 	}
-	proof, err := proofOf(m, v.now())
+	proof, err := proofOf(m, want.Judged, v.now())
 	if err != nil {
 		return Verified{}, err
 	}
@@ -82,9 +83,10 @@ func refused(err error) error {
 
 // Proof is what a message was judged by, kept so that the judgement can be repeated years later.
 type Proof struct {
-	JudgedAt   time.Time    `json:"judged_at"`
-	Path       [][]byte     `json:"path"` // DER, the signer first, the anchor last
-	Revocation []Revocation `json:"revocation"`
+	JudgedAt   time.Time       `json:"judged_at"`
+	Passed     []policy.Clause `json:"passed"` // the rules that the application was held against
+	Path       [][]byte        `json:"path"`   // DER, the signer first, the anchor last
+	Revocation []Revocation    `json:"revocation"`
 }
 
 // Revocation is one status answer.
@@ -93,8 +95,8 @@ type Revocation struct {
 	DER  []byte `json:"der"`
 }
 
-func proofOf(m *cardmsg.Verified, at time.Time) ([]byte, error) {
-	p := Proof{JudgedAt: at.UTC(), Revocation: []Revocation{}}
+func proofOf(m *cardmsg.Verified, judged []policy.Clause, at time.Time) ([]byte, error) {
+	p := Proof{JudgedAt: at.UTC(), Passed: judged, Revocation: []Revocation{}}
 	for _, c := range m.Path() {
 		p.Path = append(p.Path, c.Raw)
 	}

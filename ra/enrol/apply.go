@@ -136,7 +136,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 	var v consent.Verified
 	if err == nil {
 		v, err = s.consent.Verify(ctx, consent.Expected{Text: a.Text, Nonce: a.Nonce, Holder: person.Holder, Name: person.Name,
-			Issued: a.CreatedAt, Expires: a.Deadline, Clause: "HCA-5.1.1"}, sig.CMS)
+			Issued: a.CreatedAt, Expires: a.Deadline, Clause: "HCA-5.1.1", Judged: judged()}, sig.CMS)
 	}
 	if err != nil {
 		return a, s.act(ctx, e, func(Tx, *ra.Event) error { return err })
@@ -264,5 +264,8 @@ func (s *Service) end(tx Tx, a ra.Application, event ra.ApplicationEvent) error 
 	return tx.DeleteHolderKey(a.ID)
 }
 
-// Clauses are the rules that Sign has judged when it accepts a signature.
-var Clauses = []policy.Clause{"HCA-3.1", "HCA-3.7", "HCA-3.8", "HCA-5.1.1", "HCA-5.1.2", "HCA-5.1.3", "HCA-6.0", "HCA-7.1", "HCA-7.3", "HCA-7.5", "HCA-8.1.3", "HCA-8.1.4"}
+// judged are the rules that Sign holds an application against.
+func judged() []policy.Clause {
+	return []policy.Clause{"HCA-2.2", "HCA-3.1", "HCA-3.5", "HCA-3.7", "HCA-3.8", "HCA-5.1.1", "HCA-5.1.2", "HCA-5.1.3", "HCA-6.0", "HCA-7.1", "HCA-7.3",
+		"HCA-7.5", "HCA-8.1.2", "HCA-8.1.3", "HCA-8.1.4"}
+}

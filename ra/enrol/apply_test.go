@@ -13,7 +13,7 @@ import (
 	"certwindow/ra/store/storetest"
 )
 
-// HCA-5.1.2, HCA-5.1.3, HCA-3.5, HCA-3.7: what can be refused before the card is asked is refused then, leaves nothing
+// HCA-2.2, HCA-5.1.2, HCA-5.1.3, HCA-3.5, HCA-3.7: what can be refused before the card is asked is refused then, leaves nothing
 // but its row in the log, and is judged again when the signature comes.
 func TestRefusedAtBothEnds(t *testing.T) {
 	for name, c := range map[string]struct {

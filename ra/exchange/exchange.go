@@ -5,6 +5,7 @@ package exchange
 
 import (
 	"context"
+	"encoding/asn1"
 	"io"
 	"math/big"
 	"time"
@@ -55,6 +56,7 @@ type Store interface {
 type Profile struct {
 	Issuers     [][]byte // DER of the issuing CA certificates
 	MaxValidity time.Duration
+	Holder      asn1.ObjectIdentifier // the subject's attribute that identifies a holder; nil: serialNumber
 }
 
 // Service is the use case.

@@ -101,7 +101,7 @@ func (s *Service) check(w work, der []byte) (ra.Certificate, error) {
 	if err != nil {
 		return ra.Certificate{}, err
 	}
-	err = hca.CheckCertificate(der, hca.Facts{SPKI: request.SPKI, Holder: w.person.Holder, Name: w.person.Name, Issuers: s.profile.Issuers,
+	err = hca.CheckCertificate(der, hca.Facts{SPKI: request.SPKI, Holder: w.person.Holder, HolderAttribute: s.profile.Holder, Name: w.person.Name, Issuers: s.profile.Issuers,
 		Now: s.now(), MaxValidity: s.profile.MaxValidity})
 	if err != nil {
 		return ra.Certificate{}, err

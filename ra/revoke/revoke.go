@@ -182,7 +182,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 	var v consent.Verified
 	if err == nil {
 		v, err = s.consent.Verify(ctx, consent.Expected{Text: a.Text, Nonce: a.Nonce, Holder: person.Holder, Name: person.Name,
-			Issued: a.CreatedAt, Expires: a.Deadline, Clause: "HCA-5.2.1"}, sig.CMS)
+			Issued: a.CreatedAt, Expires: a.Deadline, Clause: "HCA-5.2.1", Judged: judged()}, sig.CMS)
 	}
 	if err != nil {
 		return a, s.act(ctx, e, func(Tx, *ra.Event) error { return err })
@@ -217,5 +217,7 @@ func (s *Service) act(ctx context.Context, e ra.Event, fn func(Tx, *ra.Event) er
 	return ra.Act[Tx](ctx, s.store, s.now(), e, fn)
 }
 
-// Clauses are the rules that Sign has judged when it accepts a signature.
-var Clauses = []policy.Clause{"HCA-5.2.1", "HCA-8.1.3", "HCA-8.1.4"}
+// judged are the rules that Sign holds a revocation against.
+func judged() []policy.Clause {
+	return []policy.Clause{"HCA-5.2.1", "HCA-8.1.2", "HCA-8.1.3", "HCA-8.1.4"}
+}

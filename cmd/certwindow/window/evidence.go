@@ -11,10 +11,8 @@ import (
 	"certwindow/ra/cardmsg"
 	"certwindow/ra/certpath"
 	"certwindow/ra/consent"
-	"certwindow/ra/enrol"
 	"certwindow/ra/evidence"
 	"certwindow/ra/exchange"
-	"certwindow/ra/revoke"
 	"certwindow/ra/store"
 )
 
@@ -70,14 +68,12 @@ func (w *Window) bundle(a ra.Application, cert ra.Certificate, request exchange.
 			b.CRLs = append(b.CRLs, r.DER)
 		}
 	}
-	judged := revoke.Clauses
 	b.Purpose = cardmsg.PurposeRevocation
 	if a.Kind == ra.Enrolment {
-		judged = enrol.Clauses
 		b.Purpose, b.CSR, b.Issued = cardmsg.PurposeEnrolment, a.CSR, cert.DER
 		b.Certificates = w.withIssuer(b.Certificates)
 	}
-	b.Decision = evidence.Decision{DecidedAt: proof.JudgedAt, Outcome: string(a.State), Clauses: notes(judged)}
+	b.Decision = evidence.Decision{DecidedAt: proof.JudgedAt, Outcome: string(a.State), Clauses: notes(proof.Passed)}
 	return b, nil
 }
 

@@ -279,7 +279,7 @@ func (w *Window) openUseCases(ctx context.Context) error {
 		issuers = append(issuers, c.Raw)
 	}
 	w.Exchange = exchange.New(store.ExchangeStore{Store: w.Store}, w.Adapter, w.Dedicated.Standing,
-		exchange.Profile{Issuers: issuers, MaxValidity: time.Duration(w.Config.HCA.MaxValidity)}, w.now, rand.Reader)
+		exchange.Profile{Issuers: issuers, MaxValidity: time.Duration(w.Config.HCA.MaxValidity), Holder: holder}, w.now, rand.Reader)
 	w.Sweep = sweep.New(store.SweepStore{Store: w.Store}, w.Revoke, w, sweep.Config{CapPercent: w.Config.Sweep.CapPercent,
 		CapAbsolute: w.Config.Sweep.CapAbsolute}, w.replica, w.now, rand.Reader)
 	status, err := w.Token.Signer(ctx, ceremony.LabelStatus)

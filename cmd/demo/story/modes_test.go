@@ -75,7 +75,7 @@ func oneObject(text string) bool {
 }
 
 // A server that is set up wrongly does not start, and says what is wrong. A command ends with 0 for yes, 1 for no,
-// 2 for wrong use, and writes one JSON object and nothing else where it is asked to.
+// 2 for wrong use, and writes one JSON object and nothing else where it is asked to (HCA-6.3.1).
 func TestModes(t *testing.T) {
 	t.Parallel()
 	st := newStage(t, stage.Options{})

@@ -202,7 +202,10 @@
     const reply = await fetch(address + "/sign", { method: "POST", body, headers: { Accept: "application/json" } }).catch(() => null);
     const data = reply && (await reply.json().catch(() => null));
     if (!data) {
-      return refuse({ text: words["say-offline"] });
+      // The message may have been taken though the answer was lost: look before offering to sign again.
+      refuse({ text: words["say-offline"] });
+      button.disabled = true;
+      return poll();
     }
     if (!reply.ok) {
       return refuse(data.failure || { text: data.detail, request_id: data.request_id });
@@ -242,7 +245,13 @@
       refuse(now.failure);
     }
     if (now.state === "awaiting-signature") {
+      if (button) {
+        button.disabled = false;
+      }
       return;
+    }
+    if (!now.failure) {
+      find("refusal").hidden = true;
     }
     if (button) {
       button.hidden = true;
@@ -278,8 +287,8 @@
     if (reply && reply.ok) {
       return follow(await reply.json());
     }
-    if (reply && reply.status === 401) {
-      return location.reload();
+    if (reply && reply.status >= 400 && reply.status < 500) {
+      return location.reload(); // signed out, or not for these eyes: the page says which
     }
     setTimeout(poll, 3000);
   };
