@@ -38,7 +38,7 @@ demo: deps-demo build ## play one day of a window, from the first set-up to a re
 	bin/demo --bin bin
 
 .PHONY: run
-run: deps-demo build ## the same day, and then stay: open the pages, until interrupted
+run: deps-demo build ## set the same window up, and stay: click through the pages, until interrupted
 	bin/demo --bin bin --stay
 
 .PHONY: test

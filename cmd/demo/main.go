@@ -1,5 +1,5 @@
 // Command demo sets up a whole service window on this machine and tells its story: from the registration of a
-// phone to the evidence of an enrolment. Every part is a real process; the HCA is a simulator.
+// phone to the evidence of an enrolment. Server, card component and HCA are real processes; the HCA is a simulator.
 //
 // Exit codes: 0, everything went as it should; 1, a step did not, and it is named; 2, wrong use.
 package main
@@ -37,6 +37,10 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := play(ctx, *bin, *keep, *stay); err != nil {
+		if ctx.Err() != nil {
+			fmt.Println("\nInterrupted. Nothing is left running.")
+			return 1
+		}
 		fmt.Println("\nThe demonstration failed at", err)
 		return 1
 	}
@@ -110,7 +114,9 @@ func look(ctx context.Context, st *stage.Stage, s *story.Story) error {
 	for _, a := range s.Logins() {
 		fmt.Printf("Login:           %-9s password %s   TOTP secret %s\n", a.Account, a.Password, a.TOTP)
 	}
-	fmt.Println("\nCtrl-C ends it. The codes of the logins, as an authenticator app would show them:")
+	fmt.Printf("Commands:        SOFTHSM2_CONF=%s bin/certwindow doctor --config %s\n", st.Path("window-softhsm.conf"), st.Config())
+	fmt.Println("\nCtrl-C ends it. The codes of the logins, as an authenticator app would show them; each works once, and the set-up")
+	fmt.Println("used the present ones, so wait for the first line:")
 	codes(ctx, s.Logins())
 	return nil
 }
@@ -118,7 +124,12 @@ func look(ctx context.Context, st *stage.Stage, s *story.Story) error {
 // codes prints each login's code whenever a new one begins.
 func codes(ctx context.Context, logins []stage.Account) {
 	const step = 30 * time.Second // RFC 6238
-	for ctx.Err() == nil {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(time.Now().Truncate(step).Add(step))):
+		}
 		now := time.Now()
 		line := now.Format("15:04:05")
 		for _, a := range logins {
@@ -129,10 +140,6 @@ func codes(ctx context.Context, logins []stage.Account) {
 			line += fmt.Sprintf("   %s %s", a.Account, code)
 		}
 		fmt.Println(line)
-		select {
-		case <-ctx.Done():
-		case <-time.After(now.Truncate(step).Add(step).Sub(now)):
-		}
 	}
 }
 

@@ -139,7 +139,8 @@ func refusalOf(p page) error {
 	if part == "" {
 		_, part, _ = strings.Cut(p.body, "<main")
 	}
-	return &refusal{p.status, clausePattern.FindString(part), strings.Join(strings.Fields(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(part, " ")), " ")}
+	text := html.UnescapeString(regexp.MustCompile(`<[^>]+>`).ReplaceAllString(part, " "))
+	return &refusal{p.status, clausePattern.FindString(part), strings.Join(strings.Fields(text), " ")}
 }
 
 // found is the text of the first element that carries the attribute.
