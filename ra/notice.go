@@ -4,7 +4,9 @@ package ra
 type NoticeKind string
 
 const (
-	NoticeEnrolled NoticeKind = "enrolled" // a certificate was issued
-	NoticeRevoked  NoticeKind = "revoked"
-	NoticeAbnormal NoticeKind = "abnormal" // something did not go as it should
+	NoticeEnrolled  NoticeKind = "enrolled" // a certificate was issued
+	NoticeRevoked   NoticeKind = "revoked"
+	NoticeSuspended NoticeKind = "suspended" // stopped at once, and may come back
+	NoticeResumed   NoticeKind = "resumed"
+	NoticeAbnormal  NoticeKind = "abnormal" // something did not go as it should
 )

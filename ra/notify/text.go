@@ -14,14 +14,18 @@ type wording struct{ subject, body string }
 
 var wordings = map[string]map[ra.NoticeKind]wording{
 	"zh-Hant-TW": {
-		ra.NoticeEnrolled: {"行動憑證已核發", "您申辦的行動憑證已核發，並安裝於您申辦時指定的行動裝置。"},
-		ra.NoticeRevoked:  {"行動憑證已廢止", "您的一張行動憑證已廢止，自即刻起不能再使用。"},
-		ra.NoticeAbnormal: {"行動憑證作業異常", "您的行動憑證作業未能正常完成，服務窗口正在處理。目前不需要您做任何事。"},
+		ra.NoticeEnrolled:  {"行動憑證已核發", "您申辦的行動憑證已核發，並安裝於您申辦時指定的行動裝置。"},
+		ra.NoticeRevoked:   {"行動憑證已廢止", "您的一張行動憑證已廢止，自即刻起不能再使用。"},
+		ra.NoticeSuspended: {"行動憑證暫停使用", "服務窗口已暫停您一張行動憑證的使用，請與服務窗口聯絡。"},
+		ra.NoticeResumed:   {"行動憑證恢復使用", "您暫停使用的行動憑證已恢復，可以繼續使用。"},
+		ra.NoticeAbnormal:  {"行動憑證作業異常", "您的行動憑證作業未能正常完成，服務窗口正在處理。目前不需要您做任何事。"},
 	},
 	"en": {
-		ra.NoticeEnrolled: {"Mobile certificate issued", "The mobile certificate that you applied for was issued, for the device that you named."},
-		ra.NoticeRevoked:  {"Mobile certificate revoked", "One of your mobile certificates was revoked. It cannot be used any more."},
-		ra.NoticeAbnormal: {"Mobile certificate: something went wrong", "Work on your mobile certificate did not end as it should. The service window is looking at it. There is nothing that you need to do now."},
+		ra.NoticeEnrolled:  {"Mobile certificate issued", "The mobile certificate that you applied for was issued, for the device that you named."},
+		ra.NoticeRevoked:   {"Mobile certificate revoked", "One of your mobile certificates was revoked. It cannot be used any more."},
+		ra.NoticeSuspended: {"Mobile certificate suspended", "The service window stopped one of your mobile certificates from being used. Please get in touch with the window."},
+		ra.NoticeResumed:   {"Mobile certificate back in use", "The mobile certificate that was suspended can be used again."},
+		ra.NoticeAbnormal:  {"Mobile certificate: something went wrong", "Work on your mobile certificate did not end as it should. The service window is looking at it. There is nothing that you need to do now."},
 	},
 }
 

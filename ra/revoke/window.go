@@ -42,7 +42,7 @@ func (s *Service) Suspend(ctx context.Context, actor ra.Actor, id ra.Certificate
 		if err := s.turn(tx, c, ra.CertSuspend, "", note); err != nil {
 			return err
 		}
-		return tx.Notice(c.PersonID, ra.NoticeAbnormal, e.Object)
+		return tx.Notice(c.PersonID, ra.NoticeSuspended, e.Object)
 	})
 }
 
@@ -66,6 +66,9 @@ func (s *Service) Resume(tx Tx, by Second, id ra.CertificateID) error {
 		return err
 	}
 	if err := s.turn(tx, c, ra.CertResume, "", ""); err != nil {
+		return err
+	}
+	if err := tx.Notice(c.PersonID, ra.NoticeResumed, "certificate/"+string(id)); err != nil {
 		return err
 	}
 	return tx.Audit(s.event(by, "certificate.resume", "certificate/"+string(id), c))

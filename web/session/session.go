@@ -6,6 +6,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -48,6 +49,7 @@ type Secret string
 func (s Secret) Reveal() string { return string(s) }
 
 func (Secret) String() string               { return "[secret]" }
+func (Secret) Format(f fmt.State, _ rune)   { io.WriteString(f, "[secret]") }
 func (Secret) GoString() string             { return "[secret]" }
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"[secret]"`), nil }
 func (Secret) LogValue() slog.Value         { return slog.StringValue("[secret]") }

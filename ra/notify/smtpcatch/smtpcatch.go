@@ -4,6 +4,7 @@ package smtpcatch
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net"
@@ -25,8 +26,8 @@ type Message struct {
 
 // Catcher listens on a loopback port. It is safe for concurrent use.
 type Catcher struct {
-	server *smtp.Server
-	addr   string
+	server   *smtp.Server
+	listener net.Listener
 
 	mu       sync.Mutex
 	messages []Message
@@ -43,7 +44,7 @@ func Start() (*Catcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Catcher{addr: l.Addr().String(), came: make(chan struct{})}
+	c := &Catcher{listener: l, came: make(chan struct{})}
 	c.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{c: c}, nil }))
 	c.server.Domain = "localhost"
 	c.server.MaxMessageBytes = maxMessage
@@ -53,10 +54,16 @@ func Start() (*Catcher, error) {
 }
 
 // Addr is host:port.
-func (c *Catcher) Addr() string { return c.addr }
+func (c *Catcher) Addr() string { return c.listener.Addr().String() }
 
-// Close ends the server.
-func (c *Catcher) Close() error { return c.server.Close() }
+// Close ends the server. The listener is closed beside it: the server may not have begun to use it yet.
+func (c *Catcher) Close() error {
+	err := c.server.Close()
+	if lerr := c.listener.Close(); err == nil && !errors.Is(lerr, net.ErrClosed) {
+		err = lerr
+	}
+	return err
+}
 
 // Fail makes the server refuse every message from now on, or take them again.
 func (c *Catcher) Fail(failing bool) {
