@@ -43,6 +43,8 @@ run: deps-demo build ## set the same window up, and stay: click through the page
 
 .PHONY: test
 test: deps ## run all tests; CERTWINDOW_CORPORA names the test material, CI=true forbids skipping
+	@[ -d "$${CERTWINDOW_CORPORA:-../shared/corpora}" ] || \
+	echo "make test: no test material (CERTWINDOW_CORPORA): tests that need it skip, or fail where CI is set; TESTFLAGS=-v names them"
 	go test -p $(PARALLEL) -timeout 9m $(TESTFLAGS) ./...
 
 .PHONY: lint
