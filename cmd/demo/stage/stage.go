@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -147,9 +148,11 @@ func (s *Stage) startHCA(ctx context.Context) error {
 
 // StartHCA starts the simulator, or starts it again after StopHCA.
 func (s *Stage) StartHCA(ctx context.Context) (err error) {
-	listen := "127.0.0.1:0"
-	if s.control != "" {
-		listen = strings.TrimSuffix(strings.TrimPrefix(s.control, "https://"), "/control/faults")
+	listen := strings.TrimSuffix(strings.TrimPrefix(s.control, "https://"), "/control/faults")
+	if s.control == "" {
+		if listen, err = freeAddress(); err != nil {
+			return err
+		}
 	}
 	if s.hca, err = s.start(ctx, "hcasim", s.hcaReady, nil, "hcasim", "serve", "--dir", s.path("hca"), "--listen", listen, "--ready-file", s.hcaReady); err != nil {
 		return err
@@ -282,13 +285,16 @@ func (s *Stage) tell(ctx context.Context, method string, body []byte) error {
 	return nil
 }
 
+// freeAddress is one on which nobody listens. The port is below those that the system gives away by itself, to outgoing
+// connections too, so that it is still free a while later, when a server begins with it or comes back to it.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 16000+rand.IntN(16000))
+		if Free(address) {
+			return address, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", errors.New("no free port was found")
 }
 
 // Free tells whether nobody listens on an address.
