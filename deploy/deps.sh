@@ -15,7 +15,6 @@ libc6-dev|headers of the C library, for cgo
 ca-certificates|go fetches modules over TLS
 softhsm2|the HSM and the IC cards of development and of the tests
 openssl|judges from outside what our programs make
-procps|ps, to look at the processes of the demo
 '
 test_packages='
 postgresql|the stores are tested on PostgreSQL as well as on SQLite
