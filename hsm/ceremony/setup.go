@@ -13,7 +13,6 @@ import (
 const (
 	LabelDedicated = "certwindow-dedicated" // the institution's dedicated certificate (HCA-3.1); it signs evidence and the audit log too
 	LabelStatus    = "certwindow-status"    // signs what the window publishes of certificates' states
-	LabelDeviceCA  = "certwindow-device-ca" // issues device certificates for mutual TLS (HCA-6.3.6)
 	LabelCeremony  = "certwindow-ceremony"  // signs the records of ceremonies
 )
 
@@ -28,7 +27,6 @@ func DefaultKeys() []KeySpec {
 	return []KeySpec{
 		{LabelDedicated, hsm.P256},
 		{LabelStatus, hsm.P256},
-		{LabelDeviceCA, hsm.P256},
 		{LabelCeremony, hsm.P256},
 	}
 }

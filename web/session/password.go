@@ -22,7 +22,7 @@ type PasswordCost struct {
 	Threads uint8
 }
 
-// DefaultCost takes about 40 ms and 19 MiB a login.
+// DefaultCost takes 19 MiB a login, which package session bounds to a few at a time.
 var DefaultCost = PasswordCost{Time: 2, Memory: 19 * 1024, Threads: 1}
 
 // Bounds of what a stored hash may ask for, and of what may wait for its turn.
