@@ -99,13 +99,14 @@ type Store interface {
 type Service struct {
 	store  Store
 	revoke *revoke.Service
+	others map[Act]Executor
 	now    func() time.Time
 	rand   io.Reader
 }
 
-// New wires the use case.
-func New(store Store, revocations *revoke.Service, now func() time.Time, rand io.Reader) *Service {
-	return &Service{store: store, revoke: revocations, now: now, rand: rand}
+// New wires the use case. The executors are the acts of other rooms of the house, each proposed by Propose.
+func New(store Store, revocations *revoke.Service, executors map[Act]Executor, now func() time.Time, rand io.Reader) *Service {
+	return &Service{store: store, revoke: revocations, others: executors, now: now, rand: rand}
 }
 
 // Proposal is one proposal that the actor may see.

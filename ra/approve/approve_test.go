@@ -45,7 +45,7 @@ func newOffice(t testing.TB, db *store.DB) *office {
 		third: staff("third", ""), other: staff("other", storetest.Clinic)}
 	o.revoke = revoke.NewService(store.RevokeStore{Store: o.Store}, storetest.Accepts{},
 		revoke.Config{Window: storetest.Window, MessageLife: 5 * time.Minute}, o.Clock.Now, rand.Reader)
-	o.Service = approve.New(store.ApproveStore{Store: o.Store}, o.revoke, o.Clock.Now, rand.Reader)
+	o.Service = approve.New(store.ApproveStore{Store: o.Store}, o.revoke, nil, o.Clock.Now, rand.Reader)
 	o.doctor = o.Doctor(t, "陳小華", "1001")
 	o.cert = o.Issue(t, o.doctor, o.Phone(t, storetest.Window, o.doctor), 1, nil)
 	return o

@@ -28,11 +28,7 @@ func (s *Service) Approve(ctx context.Context, actor ra.Actor, id, hash string) 
 		if err := s.settle(tx, p, Approved, actor, ""); err != nil {
 			return err
 		}
-		carryOut, ok := executors[p.Act]
-		if !ok {
-			return ra.Errorf(ra.KindInternal, "approval-act", nil, "This act is not known. Nothing was changed.")
-		}
-		return carryOut(s, tx, approval{actor: actor, proposal: p, terms: t})
+		return s.execute(tx, approval{actor: actor, proposal: p, terms: t})
 	})
 }
 

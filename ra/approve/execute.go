@@ -13,12 +13,61 @@ type approval struct {
 	terms    Terms
 }
 
-// executors carry each act out, in the transaction of its approval.
+// Approval is a proposal that a second person agrees to, for the executor that carries it out.
+type Approval struct {
+	Actor    ra.Actor // the approver
+	Proposal Proposal
+	Facts    Facts
+}
+
+// Event is the beginning of the audit row by which an executor says what it did: who approved, who proposed, and
+// which proposal it was.
+func (a Approval) Event(act, object string) ra.Event {
+	return ra.Event{Actor: a.Actor, Act: act, Object: object, Institution: a.Proposal.Institution, Outcome: ra.OutcomeDone, Clause: "HCA-8.1.6",
+		Details: map[string]string{"approval": a.Proposal.ID, "proposed-by": a.Proposal.ProposedBy}}
+}
+
+// Executor is an act of another room of the house: a role, a setting, an app. What two persons agree on is its
+// facts, all of which the approver is shown, and nothing else.
+type Executor struct {
+	// Check judges the facts as things stand, when they are proposed and again when they are approved: what is
+	// not any more as it was is refused. A fact that says how it stood makes it able to tell.
+	Check func(tx Tx, actor ra.Actor, object string, facts Facts) error
+	// CarryOut does it, in the transaction of the approval, with an audit row of its own.
+	CarryOut func(tx Tx, a Approval) error
+	// WholeWindow keeps it to the window's own staff: members of one institution neither propose nor approve it.
+	WholeWindow bool
+}
+
+// executors carry out the acts of the registration authority itself, in the transaction of their approval.
 var executors = map[Act]func(*Service, Tx, approval) error{
 	RevokeCertificate: (*Service).revokeCertificate,
 	ResumeCertificate: (*Service).resumeCertificate,
 	Exemption:         (*Service).recordExemption,
 }
+
+// execute carries out whatever was proposed.
+func (s *Service) execute(tx Tx, a approval) error {
+	if carryOut, ok := executors[a.proposal.Act]; ok {
+		return carryOut(s, tx, a)
+	}
+	x, ok := s.others[a.proposal.Act]
+	if !ok {
+		return errUnknownAct
+	}
+	if x.WholeWindow && a.actor.Institution != "" {
+		return errWholeWindow
+	}
+	if err := x.Check(tx, a.actor, a.proposal.Object, a.terms.Facts); err != nil {
+		return err
+	}
+	return x.CarryOut(tx, Approval{Actor: a.actor, Proposal: a.proposal, Facts: a.terms.Facts})
+}
+
+var (
+	errUnknownAct  = ra.Errorf(ra.KindInternal, "approval-act", nil, "This act is not known. Nothing was changed.")
+	errWholeWindow = ra.Refuse("HCA-8.1.6", "not-yours", "This is the business of the window's own staff. Nothing was changed.", nil)
+)
 
 func (a approval) second() revoke.Second {
 	return revoke.Second{ProposedBy: a.proposal.ProposedBy, Approver: a.actor, Proposal: a.proposal.ID}

@@ -32,7 +32,13 @@ type Terms struct {
 	Until    *time.Time  `json:"until,omitempty"`    // the first moment at which it no longer holds
 	Reply    string      `json:"reply,omitempty"`    // number of HCA's reply
 	Replaces string      `json:"replaces,omitempty"` // the reply of the exemption on record, when it was proposed
+
+	Facts Facts `json:"facts,omitempty"` // of an act of another room
 }
+
+// Facts are what an act of another room is, by name: all that its executor gets, and all of it is shown to the
+// approver. The names are keys of the pages' words.
+type Facts map[string]string
 
 // Bounds of what is proposed. Twenty is the window's own bound on an exemption: a mistyped number must not be
 // approved in passing.
@@ -112,6 +118,27 @@ func (s *Service) ProposeExemption(ctx context.Context, actor ra.Actor, person r
 			t.Replaces = last.Reply
 		}
 		return t, err
+	})
+}
+
+// maxFacts bounds a proposal's facts, in bytes of their JSON: a page shows them all.
+const maxFacts = 64 << 10
+
+// Propose proposes an act of another room of the house, about an object of the institution given, or of the whole
+// window's.
+func (s *Service) Propose(ctx context.Context, actor ra.Actor, act Act, object string, institution ra.InstitutionCode, facts Facts) (Proposal, error) {
+	return s.propose(ctx, actor, act, object, func(tx Tx) (Terms, error) {
+		x, ok := s.others[act]
+		switch {
+		case !ok:
+			return Terms{}, errUnknownAct
+		case actor.Institution != "" && (x.WholeWindow || actor.Institution != institution):
+			return Terms{}, errWholeWindow
+		}
+		if raw, err := json.Marshal(facts); err != nil || len(raw) > maxFacts {
+			return Terms{}, ra.Errorf(ra.KindMalformed, "approval-large", err, "This is more than one approval can show. Nothing was changed; propose it in parts.")
+		}
+		return Terms{Institution: institution, Facts: facts}, x.Check(tx, actor, object, facts)
 	})
 }
 

@@ -79,6 +79,10 @@ func (tx *Tx) Audit(e ra.Event) error {
 	return nil
 }
 
+// DB is the transaction itself, for the other rooms whose tables are in the same database: what they write is
+// committed with it, or not at all.
+func (tx *Tx) DB() *gorm.DB { return tx.db }
+
 // Enqueue inserts a job that runs when, and only when, this transaction is committed.
 func (tx *Tx) Enqueue(j jobs.Args) error { return tx.s.enqueue(tx.db, j) }
 

@@ -7,44 +7,22 @@ import (
 	"certwindow/devices"
 	"certwindow/ra"
 	"certwindow/ra/enrol"
-	"certwindow/ra/revoke"
 	"certwindow/web/admin/mask"
 )
+
+var applicationRoutes = []route{
+	{method: get, path: "/applications", handle: (*page).applications, roles: lookers},
+	{method: get, path: "/applications/new", handle: (*page).applicationForm, roles: counter},
+	{method: post, path: "/applications/new", handle: (*page).beginEnrolment, roles: counter},
+	{method: get, path: "/applications/:id", handle: (*page).application, roles: lookers},
+	{method: post, path: "/applications/:id/cancel", handle: (*page).cancelApplication, roles: counter},
+}
 
 // applicationStates are those a list can be filtered by, in the order they are gone through.
 var applicationStates = []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey, ra.AppRequested, ra.AppSent, ra.AppDisputed,
 	ra.AppCompleted, ra.AppRefused, ra.AppLapsed, ra.AppVoided}
 
 var applicationKinds = []ra.ApplicationKind{ra.Enrolment, ra.Revocation}
-
-var certificateStates = []ra.CertificateState{ra.CertLive, ra.CertSuspended, ra.CertRevoking, ra.CertRevoked, ra.CertExpired}
-
-// waiting is one line of the home page: how many applications stand in a state. Count is exact, unless More.
-type waiting struct {
-	State ra.ApplicationState
-	Count int
-	More  bool
-}
-
-// countUpTo is how far the home page counts.
-const countUpTo = 100
-
-func (p *page) home() error {
-	var list []waiting
-	for _, s := range []ra.ApplicationState{ra.AppDisputed, ra.AppAwaitingSignature, ra.AppAwaitingKey, ra.AppRequested, ra.AppSent} {
-		found, err := p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{State: s, Limit: countUpTo + 1})
-		if err != nil {
-			return err
-		}
-		list = append(list, waiting{s, min(len(found), countUpTo), len(found) > countUpTo})
-	}
-	approvals, more, err := p.waitingApprovals()
-	if err != nil {
-		return err
-	}
-	return p.show(http.StatusOK, "home", view{Title: "home.title", Data: map[string]any{"Waiting": list, "Approvals": approvals, "MoreApprovals": more,
-		"Remind": p.remindPassword()}})
-}
 
 func (p *page) applications() error {
 	list, err := p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{Kind: known(p.QueryParam("kind"), applicationKinds),
@@ -206,80 +184,6 @@ func (p *page) beginEnrolment() error {
 	a, err := p.site.Enrolments.Begin(p.ctx(), p.actor(), n)
 	if err != nil {
 		return p.applicationFormWith(err)
-	}
-	return p.Redirect(http.StatusSeeOther, "/counter/"+string(a.ID))
-}
-
-func (p *page) certificates() error {
-	list, err := p.site.Revocations.Certificates(p.ctx(), p.actor(), revoke.Query{State: known(p.QueryParam("state"), certificateStates),
-		Person: ra.PersonID(p.QueryParam("person")), Device: ra.DeviceID(p.QueryParam("device")), Serial: p.QueryParam("serial"),
-		Before: p.QueryParam("before"), Limit: pageRows + 1})
-	if err != nil {
-		return err
-	}
-	more := ""
-	if len(list) > pageRows {
-		list = list[:pageRows]
-		more = p.next("before", string(list[pageRows-1].ID))
-	}
-	names, err := holders(p, list, func(c ra.Certificate) ra.PersonID { return c.PersonID })
-	if err != nil {
-		return err
-	}
-	return p.show(http.StatusOK, "certificates", view{Title: "certificates.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "Names": names, "More": more,
-		"States": choices(p, "state.certificate.", certificateStates)}})
-}
-
-// holderReasons are what a holder may give for the end of his certificate.
-var holderReasons = []ra.RevocationReason{ra.ReasonUnspecified, ra.ReasonKeyCompromise, ra.ReasonAffiliationChanged, ra.ReasonSuperseded, ra.ReasonCessationOfOperation}
-
-func (p *page) certificate() error { return p.certificateWith(nil, nil) }
-
-// certificateWith shows a certificate, after an error with what was typed; fields are those of again.
-func (p *page) certificateWith(failed error, fields map[string][2]string) error {
-	id := ra.CertificateID(p.Param("id"))
-	c, err := p.site.Revocations.Certificate(p.ctx(), p.actor(), id)
-	if err != nil {
-		return err
-	}
-	name, code, err := p.named(c.PersonID, c.DeviceID)
-	if err != nil {
-		return err
-	}
-	approvals, err := p.approvalsOf("certificate/" + string(id))
-	if err != nil {
-		return err
-	}
-	objects := []string{"certificate/" + string(id), "application/" + string(c.ApplicationID)}
-	for _, x := range approvals {
-		objects = append(objects, "approval/"+x.ID)
-	}
-	events, err := p.history(objects...)
-	if err != nil {
-		return err
-	}
-	var reasons []option
-	for _, r := range holderReasons {
-		reasons = append(reasons, option{Value: string(r), Label: p.words().say("reason." + string(r))})
-	}
-	can := func(event ra.CertificateEvent) bool {
-		_, err := ra.NextCertificate(c.State, event, c.NotAfter, p.site.Now())
-		return err == nil
-	}
-	v := view{Title: "certificate.one", Heading: c.Serial, Up: "/certificates", UpTitle: "certificates.title",
-		Form: certificateForm(), Data: map[string]any{"Cert": c, "Name": name, "Device": code, "History": events, "Reasons": reasons, "Grounds": p.groundOptions(),
-			"Approvals": approvals, "Revocable": can(ra.CertRevoke), "Suspendable": can(ra.CertSuspend), "Resumable": can(ra.CertResume)}}
-	if failed == nil {
-		return p.show(http.StatusOK, "certificate", v)
-	}
-	v.Form = p.form()
-	return p.again(failed, "certificate", v, fields)
-}
-
-func (p *page) beginRevocation() error {
-	a, err := p.site.Revocations.Begin(p.ctx(), p.actor(), ra.CertificateID(p.Param("id")), ra.RevocationReason(p.FormValue("reason")))
-	if err != nil {
-		return err
 	}
 	return p.Redirect(http.StatusSeeOther, "/counter/"+string(a.ID))
 }

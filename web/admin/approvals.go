@@ -14,6 +14,14 @@ import (
 	"certwindow/web/problem"
 )
 
+var approvalRoutes = []route{
+	{method: get, path: "/approvals", handle: (*page).approvals, roles: lookers},
+	{method: get, path: "/approvals/:id", handle: (*page).approval, roles: lookers},
+	{method: post, path: "/approvals/:id/approve", handle: (*page).approve, roles: approvers},
+	{method: post, path: "/approvals/:id/reject", handle: (*page).reject, roles: approvers},
+	{method: post, path: "/approvals/:id/withdraw", handle: (*page).withdraw, roles: proposers},
+}
+
 // Approvals are the acts that need two persons; approve.Service is one.
 type Approvals interface {
 	ProposeRevocation(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string) (approve.Proposal, error)

@@ -13,6 +13,13 @@ import (
 	"certwindow/web/problem"
 )
 
+var counterRoutes = []route{
+	{method: get, path: "/counter/:id", handle: (*page).counter, roles: counter},
+	{method: post, path: "/counter/:id/sign", handle: (*page).sign, roles: counter},
+	{method: get, path: "/counter/:id/state", handle: (*page).counterState, roles: counter, poll: true},
+	{method: post, path: "/counter/:id/again", handle: (*page).beginAgain, roles: counter},
+}
+
 // maxCMS is the largest signed message that is taken, in bytes of DER.
 const maxCMS = 64 << 10
 

@@ -13,6 +13,21 @@ import (
 	"certwindow/web/admin/mask"
 )
 
+var deviceRoutes = []route{
+	{method: get, path: "/devices", handle: (*page).devices, roles: lookers},
+	{method: get, path: "/devices/new", handle: (*page).deviceForm, roles: registrar},
+	{method: post, path: "/devices/new", handle: (*page).addDevice, roles: registrar},
+	{method: get, path: "/devices/:id", handle: (*page).device, roles: lookers},
+	{method: post, path: "/devices/:id/users", handle: (*page).addUser, roles: registrar},
+	{method: post, path: "/devices/:id/users/remove", handle: (*page).removeUser, roles: registrar},
+	{method: post, path: "/devices/:id/report", handle: (*page).reportDevice, roles: reporters},
+	{method: get, path: "/devices/:id/binding", handle: (*page).binding, roles: counter},
+	{method: post, path: "/devices/:id/binding", handle: (*page).offerBinding, roles: counter},
+	{method: get, path: "/devices/:id/binding/state", handle: (*page).bindingState, roles: counter, poll: true},
+	{method: post, path: "/devices/:id/binding/confirm", handle: (*page).confirmBinding, roles: counter},
+	{method: post, path: "/devices/:id/binding/reject", handle: (*page).rejectBinding, roles: counter},
+}
+
 // deviceStates are those a list can be filtered by.
 var deviceStates = []ra.DeviceState{ra.DeviceRegistered, ra.DeviceBound, ra.DeviceLost, ra.DeviceBroken, ra.DeviceRetired}
 

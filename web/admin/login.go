@@ -11,6 +11,19 @@ import (
 	"certwindow/web/session"
 )
 
+var sessionRoutes = []route{
+	{method: get, path: "/static/:name", handle: (*page).staticFile, open: true},
+	{method: get, path: "/login", handle: (*page).loginForm, open: true},
+	{method: post, path: "/login", handle: (*page).login, open: true},
+	{method: post, path: "/lang", handle: (*page).switchLanguage, open: true},
+	{method: post, path: "/logout", handle: (*page).logout, roles: anyone, first: true},
+	{method: post, path: "/logout/everywhere", handle: (*page).logoutEverywhere, roles: anyone, first: true},
+	{method: get, path: "/password", handle: (*page).passwordForm, roles: anyone, first: true},
+	{method: post, path: "/password", handle: (*page).changePassword, roles: anyone, first: true},
+	{method: get, path: "/session", handle: (*page).sessionState, roles: anyone, first: true, poll: true},
+	{method: post, path: "/session/stay", handle: (*page).sessionState, roles: anyone, first: true},
+}
+
 // loginData is what the sign-in page shows beside its form.
 type loginData struct {
 	Next string

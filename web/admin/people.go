@@ -12,6 +12,16 @@ import (
 	"certwindow/web/admin/mask"
 )
 
+var personRoutes = []route{
+	{method: get, path: "/persons", handle: (*page).persons, roles: lookers},
+	{method: post, path: "/persons/search", handle: (*page).searchPersons, roles: lookers},
+	{method: get, path: "/persons/new", handle: (*page).personForm, roles: registrar},
+	{method: post, path: "/persons/new", handle: (*page).addPerson, roles: registrar},
+	{method: get, path: "/persons/:id", handle: (*page).person, roles: lookers},
+	{method: post, path: "/persons/:id/leave", handle: (*page).endMembership, roles: registrar},
+	{method: post, path: "/persons/:id/propose-exemption", handle: (*page).proposeExemption, roles: managers},
+}
+
 // personLine is a person as a list shows him, masked (HCA-8.1.5).
 type personLine struct {
 	ID           ra.PersonID

@@ -42,7 +42,7 @@ type view struct {
 	Who         session.Staff
 	CSRF        string
 	IdleSeconds int
-	Nav         []link
+	Nav, Office []link
 	RequestID   string
 	Card        string // origin of the card component
 	page        *page
@@ -62,8 +62,10 @@ type link struct {
 	Here        bool
 }
 
-// sections are the navigation, in its order; each is shown to those who may open it.
-var sections = []string{"/persons", "/devices", "/applications", "/certificates", "/approvals", "/institutions", "/scopes", "/staff", "/audit"}
+// sections are the navigation, in its order: the work of every day, and behind one more step the office itself. Each
+// is shown to those who may open it.
+var sections, office = []string{"/persons", "/devices", "/applications", "/certificates", "/approvals"},
+	[]string{"/institutions", "/scopes", "/staff", "/audit"}
 
 func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 	names, err := fs.Glob(files, "templates/*.html")
@@ -207,11 +209,7 @@ func (p *page) show(status int, name string, v view) error {
 	}
 	if p.signedIn {
 		v.Who, v.CSRF, v.IdleSeconds = p.who.Staff, p.who.CSRF, int(p.who.EndsAt().Sub(p.site.Now()).Seconds())
-		for _, s := range sections {
-			if p.may(get, s) && !p.who.Staff.MustChange {
-				v.Nav = append(v.Nav, link{s, "nav." + s[1:], strings.HasPrefix(r.URL.Path, s)})
-			}
-		}
+		v.Nav, v.Office = p.links(sections), p.links(office)
 	}
 	t, ok := p.site.pages[p.lang][name]
 	if !ok {
@@ -222,6 +220,16 @@ func (p *page) show(status int, name string, v view) error {
 		return err
 	}
 	return p.HTMLBlob(status, out.Bytes())
+}
+
+// links are the sections that the one who asks may open.
+func (p *page) links(paths []string) (out []link) {
+	for _, s := range paths {
+		if p.may(get, s) && !p.who.Staff.MustChange {
+			out = append(out, link{s, "nav." + s[1:], strings.HasPrefix(p.Request().URL.Path, s)})
+		}
+	}
+	return out
 }
 
 // explain puts a problem into words: the code's own where the catalogue has them, else the error's sentence.

@@ -10,6 +10,15 @@ import (
 	"certwindow/web/session"
 )
 
+var staffRoutes = []route{
+	{method: get, path: "/staff", handle: (*page).staffList, roles: managed},
+	{method: get, path: "/staff/new", handle: (*page).staffForm, roles: managers},
+	{method: post, path: "/staff/new", handle: (*page).addStaff, roles: managers},
+	{method: get, path: "/staff/:id", handle: (*page).staffOne, roles: managed},
+	{method: post, path: "/staff/:id/active", handle: (*page).staffActive, roles: managers},
+	{method: post, path: "/staff/:id/reset", handle: (*page).staffReset, roles: managers},
+}
+
 const pageRows = 50
 
 func (p *page) staffList() error {

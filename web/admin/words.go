@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-//go:embed messages/*.json templates/*.html static/*
+//go:embed messages/*/*.json templates/*.html static/*
 var files embed.FS
 
 // catalogue is the words of one language.
@@ -36,20 +36,40 @@ func (c catalogue) find(key string) (string, bool) {
 	return m, ok
 }
 
+// loadCatalogues reads the words of each language, a file for each area of the pages. A key stands in one file only.
 func loadCatalogues() (map[string]catalogue, error) {
 	out := map[string]catalogue{}
 	for _, lang := range []string{chinese, english} {
-		raw, err := files.ReadFile("messages/" + lang + ".json")
+		names, err := fs.Glob(files, "messages/"+lang+"/*.json")
 		if err != nil {
 			return nil, err
 		}
-		c := catalogue{}
-		if err := json.Unmarshal(raw, &c); err != nil {
-			return nil, fmt.Errorf("admin: messages/%s.json: %w", lang, err)
+		out[lang] = catalogue{}
+		for _, name := range names {
+			if err := out[lang].read(name); err != nil {
+				return nil, fmt.Errorf("admin: %s: %w", name, err)
+			}
 		}
-		out[lang] = c
 	}
 	return out, nil
+}
+
+func (c catalogue) read(name string) error {
+	raw, err := files.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	area := catalogue{}
+	if err := json.Unmarshal(raw, &area); err != nil {
+		return err
+	}
+	for key, words := range area {
+		if _, twice := c[key]; twice {
+			return fmt.Errorf("%s has words in another file as well", key)
+		}
+		c[key] = words
+	}
+	return nil
 }
 
 // asset is a static file under a name that changes with its content.

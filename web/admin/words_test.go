@@ -47,14 +47,14 @@ func groundNames() (out []string) {
 }
 
 func navNames() (out []string) {
-	for _, s := range sections {
+	for _, s := range append(slices.Clone(sections), office...) {
 		out = append(out, s[1:])
 	}
 	return out
 }
 
 // loose are families whose keys are looked up only where the catalogue has them.
-var loose = []string{"code.", "act.", "done."}
+var loose = []string{"code.", "act.", "done.", "fact."}
 
 var (
 	templateKey = regexp.MustCompile(`(?:\bt|\binput \. "[a-z-]+" "[a-z_]+"|\bchoice \. "[a-z_]+") "([a-z][a-z0-9.-]+)"`)

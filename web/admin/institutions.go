@@ -8,6 +8,16 @@ import (
 	"certwindow/ra"
 )
 
+var institutionRoutes = []route{
+	{method: get, path: "/institutions", handle: (*page).institutions, roles: lookers},
+	{method: get, path: "/institutions/new", handle: (*page).institutionForm, roles: managers},
+	{method: post, path: "/institutions/new", handle: (*page).addInstitution, roles: managers},
+	{method: get, path: "/scopes", handle: (*page).scopes, roles: lookers},
+	{method: get, path: "/scopes/new", handle: (*page).scopeForm, roles: managers},
+	{method: post, path: "/scopes/new", handle: (*page).addScope, roles: managers},
+	{method: post, path: "/scopes/:code/approved", handle: (*page).approveScope, roles: managers},
+}
+
 func (p *page) institutions() error {
 	list, err := p.site.Registry.Institutions(p.ctx(), p.actor())
 	if err != nil {
