@@ -273,7 +273,7 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	w.Delivery = enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.now)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, verifier,
 		revoke.Config{Window: code, MessageLife: time.Duration(limits.MessageLife)}, w.now, rand.Reader)
-	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, nil, w.now, rand.Reader)
+	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.now, rand.Reader)
 	issuers := make([][]byte, 0, len(w.trust.intermediates))
 	for _, c := range w.trust.intermediates {
 		issuers = append(issuers, c.Raw)
