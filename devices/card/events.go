@@ -13,14 +13,11 @@ const keepAlive = 15 * time.Second
 // one at each insertion and removal. Only trusted sites may listen, so they are told by CORS.
 func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Vary", "Origin")
 	who, err := s.identify(r)
+	allowOrigin(w, r, who, err)
 	if err != nil {
 		writeAnswer(w, s.failed("events", caller(r.Header.Get("Origin")), err))
 		return
-	}
-	if who != DirectClient {
-		h.Set("Access-Control-Allow-Origin", string(who))
 	}
 	select {
 	case s.streams <- struct{}{}:

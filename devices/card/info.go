@@ -70,10 +70,12 @@ func (v Version) number() json.Number {
 	return json.Number(fmt.Sprintf("%d.%02d", v.Major, v.Minor))
 }
 
-// handleInfo answers /pkcs11info. It needs no PIN: what it tells is what the card tells anybody.
+// handleInfo answers /pkcs11info. It needs no PIN: what it tells is what the card tells anybody. A trusted site may
+// read the answer without the popup.
 func (s *Server) handleInfo(w http.ResponseWriter, r *http.Request) {
 	const op = "pkcs11info"
 	who, err := s.identify(r)
+	allowOrigin(w, r, who, err)
 	if err != nil {
 		writeAnswer(w, s.failed(op, caller(r.Header.Get("Origin")), err))
 		return

@@ -100,6 +100,14 @@ func (s *Server) identify(r *http.Request) (caller, error) {
 	return caller(normal), nil
 }
 
+// allowOrigin lets a trusted page's script read the answer; any other page's browser keeps it from its script.
+func allowOrigin(w http.ResponseWriter, r *http.Request, who caller, refused error) {
+	w.Header().Set("Vary", "Origin")
+	if refused == nil && r.Header.Get("Origin") == string(who) {
+		w.Header().Set("Access-Control-Allow-Origin", string(who))
+	}
+}
+
 // direct admits a client that says nothing of where it comes from, if it is on this computer.
 func (s *Server) direct(r *http.Request) (caller, error) {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)

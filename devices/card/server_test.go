@@ -117,8 +117,12 @@ func TestInfo(t *testing.T) {
 		m.slots = append(m.slots, Slot{ID: 8, Description: "Reader 1"}, Slot{ID: 9, Description: "Reader 2", Present: true})
 	})
 	resp, body := r.call(t, "GET", "/pkcs11info?withcert=true", "", "Origin", testSite)
-	if h := resp.Header.Get("Access-Control-Allow-Origin"); h != "" {
-		t.Errorf("another page could read this: %q", h)
+	if h := resp.Header.Get("Access-Control-Allow-Origin"); h != testSite {
+		t.Errorf("a trusted page cannot read this: %q", h)
+	}
+	if other, said := r.call(t, "GET", "/pkcs11info?withcert=true", "", "Origin", "https://other.example"); other.Header.Get("Access-Control-Allow-Origin") != "" ||
+		strings.Contains(string(said), "certb64") {
+		t.Errorf("another page could read this: %s", said)
 	}
 	for _, b := range body {
 		if b > 0x7E {

@@ -93,7 +93,7 @@ func (p *page) counter() error {
 		d.CardErrors = append(d.CardErrors, cardError{c, p.words().say("card." + c)})
 	}
 	return p.show(http.StatusOK, "counter", view{Title: "counter." + string(a.Kind), Up: "/persons/" + string(a.PersonID), UpTitle: "person.one",
-		Scripts: []string{"counter.js"}, Data: d})
+		Scripts: []string{"card.js", "counter.js"}, Data: d})
 }
 
 // counterAnswer is what the counter's script reads.

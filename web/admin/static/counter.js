@@ -1,6 +1,6 @@
-// The counter: hands the text on the screen to the local card component through its popup, gives the signature
-// to the server, and follows what becomes of it. The text is taken from the page itself, so that what the holder
-// read is what the card signs (HCA-8.1.3). A PIN, where the page has to ask for it, goes to the component alone.
+// The counter: hands the text on the screen to the local card component, gives the signature to the server, and
+// follows what becomes of it. The text is taken from the page itself, so that what the holder read is what the card
+// signs (HCA-8.1.3).
 "use strict";
 (() => {
   const box = document.querySelector("[data-counter]");
@@ -12,17 +12,11 @@
   for (const term of find("words").querySelectorAll("dt")) {
     words[term.textContent] = term.nextElementSibling.textContent;
   }
-  const component = box.dataset.card;
   const address = "/counter/" + box.dataset.counter;
   const button = find("sign");
   const reader = find("reader");
-  const loginFailed = 0x76100006;
-  const waitForPopup = 7000;
-  const waitForCard = 150000;
-
-  let insertion = "";
-  let watched = false; // the component tells of cards that come and go
-  let signing = null;
+  let seen = { known: false, present: false, insertion: "" };
+  let busy = false;
 
   // What is said.
 
@@ -70,135 +64,22 @@
     return Boolean(id) && last.id === id && last.person !== box.dataset.person;
   };
 
-  const cards = (list) => {
-    watched = true;
-    const present = list.filter((r) => r.present);
-    const before = insertion;
-    insertion = present.length === 1 ? present[0].insertion : "";
-    const change = stale(insertion);
-    reader.textContent = present.length === 0 ? words["say-absent"] : change ? words["say-change"] : words["say-present"];
-    reader.classList.toggle("absent", present.length === 0 || change);
-    if (signing && before && before !== insertion) {
-      signing.end("removed");
-    }
-    if (button && !signing) {
-      button.disabled = present.length === 0 || change;
+  const look = (now) => {
+    seen = now;
+    const change = stale(now.insertion);
+    reader.textContent = !now.known ? words["say-unknown"] : !now.present ? words["say-absent"] : change ? words["say-change"] : words["say-present"];
+    reader.classList.toggle("absent", now.known && (!now.present || change));
+    if (button && !busy) {
+      button.disabled = now.known && (!now.present || change);
     }
   };
-
-  if (button && "EventSource" in window) {
-    const stream = new EventSource(component + "/events");
-    stream.addEventListener("cards", (event) => {
-      const list = JSON.parse(event.data);
-      if (Array.isArray(list)) {
-        cards(list);
-      }
-    });
-    stream.addEventListener("error", () => {
-      if (watched) {
-        watched = false;
-        insertion = "";
-        reader.textContent = words["say-unknown"];
-        reader.classList.remove("absent");
-      }
-      if (stream.readyState === EventSource.CLOSED && !signing) {
-        button.disabled = false;
-      }
-    });
+  if (button) {
+    window.cardComponent.watch(look);
   }
-
-  // The popup takes one request. What it is sent as a form is decoded once, on the component's side.
-
-  const base64 = (text) => {
-    let binary = "";
-    for (const byte of new TextEncoder().encode(text)) {
-      binary += String.fromCharCode(byte);
-    }
-    return btoa(binary);
-  };
-
-  const formSafe = (text) => text.replace(/[%&+]/g, (c) => "%" + c.charCodeAt(0).toString(16).toUpperCase());
-
-  const request = () => {
-    const order = {
-      func: "MakeSignature",
-      tbs: base64(find("text").textContent),
-      tbsEncoding: "base64",
-      hashAlgorithm: "SHA256",
-      signatureType: "PKCS7",
-      withCardSN: "true",
-      nonce: "",
-    };
-    const pin = find("pin");
-    if (pin) {
-      order.pin = pin.value;
-      pin.value = "";
-    }
-    return formSafe(JSON.stringify(order));
-  };
-
-  const codeOf = (answer) => {
-    const hex = (answer.ret_code >>> 0).toString(16).padStart(8, "0");
-    if ((answer.ret_code >>> 0) !== loginFailed && ![0xa0, 0xa4].includes(answer.last_error)) {
-      return hex;
-    }
-    switch (answer.last_error) {
-      case 0xa4:
-        return "pin-locked";
-      case -2147483646:
-      case 0x80000002:
-        return "pin-two";
-      case -2147483647:
-      case 0x80000001:
-        return "pin-one";
-      case 0xa0:
-        return "pin-wrong";
-    }
-    return hex;
-  };
-
-  // One signature: from the click to the component's answer, which resolves to the answer or to a code.
-  const ask = (popup) =>
-    new Promise((resolve) => {
-      let timer = setTimeout(() => signing.end("no-component"), waitForPopup);
-      const closed = setInterval(() => popup.closed && signing.end("closed"), 500);
-      const receive = (event) => {
-        if (event.source !== popup || event.origin !== component || typeof event.data !== "string") {
-          return;
-        }
-        let answer;
-        try {
-          answer = JSON.parse(event.data);
-        } catch {
-          return;
-        }
-        if (answer.func === "getTbs") {
-          clearTimeout(timer);
-          timer = setTimeout(() => signing.end("timeout"), waitForCard);
-          doing(words["say-signing"]);
-          popup.postMessage(request(), component);
-        } else if (answer.func === "sign") {
-          signing.end(answer);
-        }
-      };
-      signing = {
-        end: (result) => {
-          clearTimeout(timer);
-          clearInterval(closed);
-          window.removeEventListener("message", receive);
-          signing = null;
-          if (typeof result === "string" && result !== "closed") {
-            popup.close();
-          }
-          resolve(result);
-        },
-      };
-      window.addEventListener("message", receive);
-    });
 
   const post = async (answer) => {
     doing(words["say-checking"]);
-    const body = new URLSearchParams({ csrf: box.dataset.csrf, signature: answer.signature, insertion: answer.insertion || insertion });
+    const body = new URLSearchParams({ csrf: box.dataset.csrf, ...answer });
     const reply = await fetch(address + "/sign", { method: "POST", body, headers: { Accept: "application/json" } }).catch(() => null);
     const data = reply && (await reply.json().catch(() => null));
     if (!data) {
@@ -210,29 +91,26 @@
     if (!reply.ok) {
       return refuse(data.failure || { text: data.detail, request_id: data.request_id });
     }
-    remember(answer.insertion || insertion);
+    remember(answer.insertion);
     follow(data);
   };
 
   const sign = async () => {
     find("refusal").hidden = true;
-    if (stale(insertion)) {
+    if (stale(seen.insertion)) {
       return complain("same-card");
     }
+    busy = true;
     button.disabled = true;
-    doing(words["say-component"]);
-    const popup = window.open(component + "/popupForm", "certwindow-card", "height=200, width=200, left=100, top=20");
-    if (!popup) {
-      return complain("no-component");
+    doing(words["say-signing"]);
+    const pin = find("pin");
+    const order = { text: find("text").textContent, pin: pin ? pin.value : "" };
+    if (pin) {
+      pin.value = "";
     }
-    const answer = await ask(popup);
-    if (typeof answer === "string") {
-      return complain(answer);
-    }
-    if (answer.ret_code !== 0 || !answer.signature) {
-      return complain(codeOf(answer));
-    }
-    return post(answer);
+    const answer = await window.cardComponent.sign(order).catch((error) => error);
+    busy = false;
+    return answer instanceof Error ? complain(answer.code || "other") : post(answer);
   };
 
   // What becomes of it.
