@@ -24,6 +24,7 @@ const (
 	PurposeRevocation    Purpose = "revocation"
 	PurposeLogin         Purpose = "login"
 	PurposePasswordReset Purpose = "password-reset"
+	PurposeLink          Purpose = "account-link"
 )
 
 // preambles are what each text begins with: the line that names its purpose and version, and what the
@@ -43,6 +44,11 @@ var preambles = map[Purpose][3]string{
 		"行動憑證服務管理系統登入 HCA service window login v1",
 		"本人以此訊息登入下列網站，此訊息不作其他用途。",
 		"With this message I log in to the site below, and do nothing else.",
+	},
+	PurposeLink: {
+		"行動憑證服務管理系統卡片連結 HCA service window card link v1",
+		"本人以此訊息將本人之卡片連結至下列帳號，作為登入之用，此訊息不作其他用途。",
+		"With this message I link my card to the account below, to log in with, and do nothing else.",
 	},
 	PurposePasswordReset: {
 		"行動憑證帳號密碼重設 HCA mobile account password reset v1",
@@ -147,6 +153,27 @@ func (l Login) Text() ([]byte, error) {
 	t.nonce(l.Nonce, l.Issued, l.Expires)
 	t.line("window", string(l.Window))
 	t.line("site", l.Site)
+	return t.bytes()
+}
+
+// Link is what a member of staff signs to have his card open his account. His login's text cannot serve for it, nor
+// this for a login.
+type Link struct {
+	Nonce   string
+	Issued  time.Time
+	Expires time.Time
+	Window  ra.InstitutionCode
+	Site    string // the origin of the page
+	Account string
+}
+
+// Text returns the bytes to be signed. The error is an *Error with ReasonValue.
+func (l Link) Text() ([]byte, error) {
+	t := begin(PurposeLink)
+	t.nonce(l.Nonce, l.Issued, l.Expires)
+	t.line("window", string(l.Window))
+	t.line("site", l.Site)
+	t.line("account", l.Account)
 	return t.bytes()
 }
 

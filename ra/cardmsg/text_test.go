@@ -88,6 +88,7 @@ func TestPurposes(t *testing.T) {
 		PurposeEnrolment:  enrolment(),
 		PurposeRevocation: revocation(),
 		PurposeLogin:      Login{testNonce, now, now.Add(time.Minute), "0101090517", "https://window.example"},
+		PurposeLink:       Link{testNonce, now, now.Add(time.Minute), "0101090517", "https://window.example", "lin.mei"},
 		PurposePasswordReset: PasswordReset{testNonce, now, now.Add(time.Minute), "0101090517", "0101090517",
 			"0000000112345678", "ming"},
 	}

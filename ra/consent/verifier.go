@@ -47,13 +47,7 @@ func (v *Verifier) Verify(ctx context.Context, want Expected, cms []byte) (Verif
 	if err != nil {
 		return Verified{}, refused(err)
 	}
-	m, err := u.Verify(ctx, cardmsg.Options{
-		Path: certpath.Options{AnchorPool: v.cfg.Anchors, Intermediates: v.cfg.Intermediates, Fetcher: v.cfg.Fetcher, At: v.now(),
-			RequireRevocation: true},
-		Clause: want.Clause, Content: want.Text, Nonce: want.Nonce, Holder: want.Holder, Name: want.Name, HolderOID: v.cfg.HolderOID,
-		OneReading: true, // the gateway reads it a second time before it sends it to the HCA
-		Skew:       v.cfg.Skew, NotBefore: want.Issued, NotAfter: want.Expires, Marks: v.cfg.Marks, IsRegisteredMobile: v.isMobile,
-	})
+	m, err := u.Verify(ctx, v.options(want))
 	if err != nil {
 		return Verified{}, refused(err)
 	}
@@ -63,6 +57,17 @@ func (v *Verifier) Verify(ctx context.Context, want Expected, cms []byte) (Verif
 	}
 	signer, message := m.Signer().Fingerprint(), m.SHA256()
 	return Verified{Bare: m.Bare(), Proof: proof, SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(message[:])}, nil
+}
+
+// options are what a message is held against.
+func (v *Verifier) options(want Expected) cardmsg.Options {
+	return cardmsg.Options{
+		Path: certpath.Options{AnchorPool: v.cfg.Anchors, Intermediates: v.cfg.Intermediates, Fetcher: v.cfg.Fetcher, At: v.now(),
+			RequireRevocation: true},
+		Clause: want.Clause, Content: want.Text, Nonce: want.Nonce, Holder: want.Holder, Name: want.Name, HolderOID: v.cfg.HolderOID,
+		OneReading: true, // the gateway reads it a second time before it sends it to the HCA
+		Skew:       v.cfg.Skew, NotBefore: want.Issued, NotAfter: want.Expires, Marks: v.cfg.Marks, IsRegisteredMobile: v.isMobile,
+	}
 }
 
 func (v *Verifier) isMobile(ctx context.Context, issuerKeyID []byte, serial *big.Int) (bool, error) {
