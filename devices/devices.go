@@ -156,6 +156,9 @@ type Tx interface {
 	// UpdateBinding moves a binding out of the state from, or fails with a conflict.
 	UpdateBinding(b Binding, from BindingState, by string, at time.Time) error
 
+	AppTx
+	CheckInTx
+
 	// Audit adds a row in this transaction (HCA-8.1.6).
 	Audit(e ra.Event) error
 	// DeviceBound voids what was begun under the device's earlier binding: open applications and HSM keys.

@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // Carrier decides whether a certificate may be installed there, given where its key is made (HCA-2.2, HCA-3.5,
 // HCA-7.1: only the device itself, its memory card, or a secure chip).
 //
@@ -29,4 +31,14 @@ func Carrier(carrier, keyDesign string) Decision {
 		return Refuse("HCA-6.0", "key-design-unknown", "The key must be made by the app, by a secure chip or by the HSM; choose one of them.")
 	}
 	return Allow()
+}
+
+// CarrierGrace is how long a certificate's carrier may be out of the device before the certificate is revoked: a
+// memory card is taken out for a moment, too. Meanwhile the key is not used (AppVersion).
+const CarrierGrace = 24 * time.Hour
+
+// CarrierGone tells whether a carrier that has been out of the device since then is no carrier any more (HCA-5.2.2(3),
+// HCA-7.1).
+func CarrierGone(since *time.Time, at time.Time) bool {
+	return since != nil && !at.Before(since.Add(CarrierGrace))
 }

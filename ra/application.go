@@ -151,4 +151,6 @@ type Application struct {
 	CreatedBy string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// ErasedAt is when its personal data was erased, because the retention had ended (HCA-9).
+	ErasedAt *time.Time
 }

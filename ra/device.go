@@ -1,5 +1,11 @@
 package ra
 
+import (
+	"time"
+
+	"certwindow/policy"
+)
+
 // DeviceState is where a registered device stands (HCA-4).
 type DeviceState string
 
@@ -36,4 +42,11 @@ var deviceMachine = machine[DeviceState, DeviceEvent]{
 // NextDevice is the state that follows an event.
 func NextDevice(s DeviceState, e DeviceEvent) (DeviceState, error) {
 	return deviceMachine.next("device", s, e)
+}
+
+// AppFacts is which app a device last said to run, and what the window's rules must know of it (HCA-8.2.1).
+type AppFacts struct {
+	App, Version string
+	At           time.Time // when it said so last
+	Rule         policy.App
 }

@@ -97,6 +97,8 @@ type DeviceFacts struct {
 	KeySPKI     []byte // the bound device key, DER SubjectPublicKeyInfo
 	Shared      bool
 	IsUser      bool // the person is registered as a user of it (HCA-4.1)
+	// CarrierGone is since when the device has said that the certificates' carrier is not in it (HCA-7.1); nil: it is.
+	CarrierGone *time.Time
 }
 
 // InstitutionFacts is what the use cases know of an institution (HCA-2.3, HCA-3.7).

@@ -150,8 +150,12 @@ func (s *Store) DeviceFacts(db *gorm.DB, id ra.DeviceID, seenFrom ra.PersonID) (
 	}
 	var n int64
 	err = db.Model(&deviceUser{}).Where("device_id = ? AND person_id = ? AND removed_at IS NULL", id, seenFrom).Count(&n).Error
+	if err != nil {
+		return ra.DeviceFacts{}, mapError(err)
+	}
+	gone, err := t.carrierGone(d)
 	return ra.DeviceFacts{ID: d.ID, Code: d.Code, Institution: d.Institution, Platform: d.Platform, State: d.State, Generation: d.Generation,
-		KeySPKI: d.KeySPKI, Shared: d.Shared, IsUser: n > 0}, mapError(err)
+		KeySPKI: d.KeySPKI, Shared: d.Shared, IsUser: n > 0, CarrierGone: gone}, err
 }
 
 func (r deviceBinding) domain() devices.Binding {

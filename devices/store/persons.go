@@ -24,6 +24,8 @@ type person struct {
 	PhoneSealed      []byte
 	Locale           string
 	Active           bool
+	ErasureListedAt  *time.Time
+	ErasedAt         *time.Time
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 }

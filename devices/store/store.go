@@ -72,6 +72,10 @@ func (s *Store) View(ctx context.Context, fn func(devices.Tx) error) error {
 	return mapError(fn(&tx{db: s.db.WithContext(ctx), s: s}))
 }
 
+// In is the register inside a transaction of the registration authority's. Its Audit does nothing: whoever opened the
+// transaction writes the row.
+func (s *Store) In(db *gorm.DB) devices.Tx { return &tx{db: db, s: s, writes: true} }
+
 func (t *tx) Audit(e ra.Event) error {
 	t.events = append(t.events, e)
 	return nil

@@ -16,7 +16,8 @@ func TestPostgreSQL(t *testing.T) { storetest.Run(t, storetest.Postgres) }
 
 // Each column is one that the store knows, on both databases.
 func TestModels(t *testing.T) {
-	register := []string{"institutions", "persons", "memberships", "devices", "device_users", "device_bindings", "scopes", "scope_institutions"}
+	register := []string{"institutions", "persons", "memberships", "devices", "device_users", "device_bindings", "scopes", "scope_institutions",
+		"app_versions", "device_checkins", "safety_notices", "notice_acknowledgements", "unmaskings", "unmaskers", "unmasked_lists"}
 	web := []string{"staff", "sessions", "login_attempts", "idempotency_keys"}
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		storetest.Models(t, db, append(register, web...), store.Models()...)

@@ -69,6 +69,8 @@ func (s *Service) ground(tx Tx, c ra.Certificate, scopes []policy.ApprovedScope)
 		return "device-broken", nil // bound anew: the key of the old binding cannot be used any more
 	case !anyScope(c, scopes):
 		return "no-permission", nil
+	case policy.CarrierGone(device.CarrierGone, s.now()):
+		return "carrier-not-allowed", nil // HCA-7.1: as the device itself said when it checked in
 	}
 	return "", nil
 }
