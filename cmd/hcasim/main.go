@@ -50,6 +50,7 @@ func commands() []command {
 		{"card", "make an IC card in a new PKCS#11 token", []string{"dir", "module", "token", "pin-file", "so-pin-file", "name", "serial", "kind"}, setupCard},
 		{"dedicated", "issue and acknowledge a window's dedicated certificate", []string{"dir", "csr", "institution", "name", "out"}, setupDedicated},
 		{"revoke", "revoke a certificate; a running server shows it at once", []string{"dir", "serial", "reason"}, setupRevoke},
+		{"answer", "answer the requests that were brought as files", []string{"dir", "in", "out"}, setupAnswer},
 		{"serve", "serve CMC over TLS, and CRL and OCSP over HTTP", []string{"dir"}, setupServe},
 	}
 }

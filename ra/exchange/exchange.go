@@ -40,6 +40,9 @@ type Tx interface {
 	// InsertRequest stores a prepared request, unless one is there already.
 	InsertRequest(id ra.ApplicationID, r Request) error
 	UpdateRequest(id ra.ApplicationID, r Request) error
+	// Carried is a page of the open requests that an adapter prepared, in the order of their ids; fetched says whether
+	// those that left are among them.
+	Carried(adapter string, fetched bool, after ra.ApplicationID, limit int) ([]Carried, error)
 
 	// Notice has the holder told (HCA-3.4).
 	Notice(person ra.PersonID, kind ra.NoticeKind, object string) error
@@ -103,6 +106,9 @@ func (s *Service) Run(ctx context.Context, id ra.ApplicationID) (again time.Dura
 		if err := s.prepare(ctx, &w); err != nil {
 			return 0, err
 		}
+	}
+	if _, ok := s.adapter.(hca.ByHand); ok {
+		return byHandAgain, nil // a person carries it: see Fetch and TakeIn
 	}
 	sent := w.request.SentAt != nil
 	if err := s.markSent(ctx, &w); err != nil {
@@ -173,27 +179,29 @@ func (s *Service) prepare(ctx context.Context, w *work) error {
 // markSent commits that the request is about to leave. From here on its outcome is unknown until an answer is
 // stored, and it holds its slot.
 func (s *Service) markSent(ctx context.Context, w *work) error {
-	return s.store.Update(ctx, func(tx Tx) error {
-		a, err := tx.Application("", w.app.ID)
-		if err != nil {
-			return err
-		}
-		from := a.State
-		if a.State, err = ra.NextApplication(a.Kind, from, ra.AppSend, a.Deadline, s.now()); err != nil {
-			return err
-		}
-		now := s.now()
-		a.UpdatedAt = now
-		w.request.Attempts++
-		if w.request.SentAt == nil {
-			w.request.SentAt = &now
-		}
-		if err := tx.UpdateRequest(a.ID, w.request); err != nil {
-			return err
-		}
-		w.app = a
-		return tx.UpdateApplication(a, from)
-	})
+	return s.store.Update(ctx, func(tx Tx) error { return s.leaves(tx, w) })
+}
+
+func (s *Service) leaves(tx Tx, w *work) error {
+	a, err := tx.Application("", w.app.ID)
+	if err != nil {
+		return err
+	}
+	from := a.State
+	if a.State, err = ra.NextApplication(a.Kind, from, ra.AppSend, a.Deadline, s.now()); err != nil {
+		return err
+	}
+	now := s.now()
+	a.UpdatedAt = now
+	w.request.Attempts++
+	if w.request.SentAt == nil {
+		w.request.SentAt = &now
+	}
+	if err := tx.UpdateRequest(a.ID, w.request); err != nil {
+		return err
+	}
+	w.app = a
+	return tx.UpdateApplication(a, from)
 }
 
 // note shows on the application why it does not go on, and records it once.

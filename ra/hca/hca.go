@@ -124,6 +124,18 @@ type Adapter interface {
 	Healthy(ctx context.Context) error
 }
 
+// ByHand is an adapter whose requests a person carries to the HCA, and whose answers a person brings back. Send and Query
+// take nothing anywhere; Read judges what was brought.
+type ByHand interface {
+	Adapter
+
+	// Claimed is the transaction that an answer says it is for. It only finds the request to hold the answer against.
+	Claimed(answer []byte) (transaction string, err error)
+
+	// Read judges an answer to a request, as Send does with what the network brings.
+	Read(ctx context.Context, p Prepared, answer []byte) (Outcome, error)
+}
+
 // Settle brings a committed request forward by one step: when it has never been sent it is sent, otherwise the HCA is
 // asked what became of it and the same bytes are sent only if it has never seen them. sent is true as soon as a Send
 // may have been started, which a caller knows only if it commits that before it calls Settle.

@@ -165,6 +165,18 @@ func (tx *Tx) UpdateRequest(id ra.ApplicationID, r exchange.Request) error {
 		Select("token", "attempts", "sent_at", "answer", "answered_at").Updates(&row))
 }
 
+// Carried is a page of the open requests that an adapter prepared and a person carries to the HCA.
+func (tx *Tx) Carried(adapter string, fetched bool, after ra.ApplicationID, limit int) (out []exchange.Carried, err error) {
+	state := ra.AppRequested
+	if fetched {
+		state = ra.AppSent
+	}
+	err = tx.db.Table("hca_requests AS r").Joins("JOIN applications AS a ON a.id = r.transaction_id").
+		Select("a.id AS application, r.kind, a.state, a.institution, r.prepared_at, r.sent_at AS fetched_at, r.attempts AS times, LENGTH(r.request) AS size").
+		Where("r.adapter = ? AND a.state = ? AND a.id > ?", adapter, state, after).Order("a.id").Limit(limit).Scan(&out).Error
+	return out, err
+}
+
 // IsMobile tells whether a certificate is one that this window had issued: such a one cannot stand in for a card
 // (HCA-5.1.1).
 func (s *Store) IsMobile(ctx context.Context, issuerKey, serial string) (found bool, err error) {

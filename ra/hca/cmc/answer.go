@@ -38,10 +38,10 @@ func (e *expectation) subject() uint32 {
 	return BodyRevoke
 }
 
-// read turns the bytes of an answer into an outcome: signature, signer, transaction, nonce, status, in that order.
+// judge turns the bytes of an answer into an outcome: signature, signer, transaction, nonce, status, in that order.
 // Nothing in it is believed before its signature is.
-func (a *Adapter) read(ctx context.Context, answer []byte, want expectation) (hca.Outcome, error) {
-	sd, err := a.open(ctx, answer)
+func (c *Codec) judge(ctx context.Context, answer []byte, want expectation) (hca.Outcome, error) {
+	sd, err := c.open(ctx, answer)
 	if err != nil {
 		return hca.Outcome{}, err
 	}
@@ -52,19 +52,19 @@ func (a *Adapter) read(ctx context.Context, answer []byte, want expectation) (hc
 	if err := bound(resp, want); err != nil {
 		return hca.Outcome{}, err
 	}
-	c, ok, err := Find(resp.Controls, OIDStatusInfoV2)
+	found, ok, err := Find(resp.Controls, OIDStatusInfoV2)
 	if err != nil || !ok {
 		return hca.Outcome{}, hca.Errorf(hca.Undecodable, "the answer has not exactly one statusInfoV2")
 	}
-	status, err := ParseStatusInfo(c.Value)
+	status, err := ParseStatusInfo(found.Value)
 	if err != nil {
 		return hca.Outcome{}, hca.Errorf(hca.Undecodable, "%w", err)
 	}
-	return a.interpret(sd, status, want)
+	return c.interpret(sd, status, want)
 }
 
 // open verifies the signature and who made it.
-func (a *Adapter) open(ctx context.Context, answer []byte) (*cms.SignedData, error) {
+func (c *Codec) open(ctx context.Context, answer []byte) (*cms.SignedData, error) {
 	sd, err := cms.Open(answer, cms.OpenOptions{Max: MaxResponse, ContentType: cms.OIDPKIResponse, RequireSigningTime: true})
 	if err != nil {
 		return nil, hca.Errorf(signatureKind(err), "the answer: %w", err)
@@ -73,7 +73,7 @@ func (a *Adapter) open(ctx context.Context, answer []byte) (*cms.SignedData, err
 	if err != nil {
 		return nil, hca.Errorf(hca.UntrustedSigner, "the answer's signer: %w", err)
 	}
-	if err := a.trust(ctx, signer, sd.Certificates); err != nil {
+	if err := c.trusts(ctx, signer, sd.Certificates); err != nil {
 		return nil, hca.Errorf(hca.UntrustedSigner, "the answer's signer: %w", err)
 	}
 	return sd, nil
@@ -96,10 +96,10 @@ func signatureKind(err error) hca.ErrorKind {
 	return hca.Undecodable
 }
 
-// trust decides whether a certificate may sign answers of the HCA: it is a pinned one itself, or it chains to a
+// trusts decides whether a certificate may sign answers of the HCA: it is a pinned one itself, or it chains to a
 // pinned one now and is marked as a CMC signer. The mark matters: holders' cards chain to the same CA.
-func (a *Adapter) trust(ctx context.Context, signer *certpath.Certificate, sent [][]byte) error {
-	for _, anchor := range a.cfg.Anchors {
+func (c *Codec) trusts(ctx context.Context, signer *certpath.Certificate, sent [][]byte) error {
+	for _, anchor := range c.trust.Anchors {
 		if bytes.Equal(anchor.Raw, signer.Raw) {
 			return nil
 		}
@@ -108,13 +108,13 @@ func (a *Adapter) trust(ctx context.Context, signer *certpath.Certificate, sent 
 		return errors.New("it has no extended key usage, id-kp-cmcCA is wanted")
 	}
 	o := certpath.Options{
-		Anchors: a.cfg.Anchors, Intermediates: append([]*certpath.Certificate(nil), a.cfg.Intermediates...),
-		At: a.cfg.Now(), EKU: OIDCMCCA, KeyUsage: certpath.KeyUsageDigitalSignature,
-		Fetcher: a.cfg.Fetcher, RequireRevocation: a.cfg.Fetcher != nil,
+		Anchors: c.trust.Anchors, Intermediates: append([]*certpath.Certificate(nil), c.trust.Intermediates...),
+		At: c.trust.Now(), EKU: OIDCMCCA, KeyUsage: certpath.KeyUsageDigitalSignature,
+		Fetcher: c.trust.Fetcher, RequireRevocation: c.trust.Fetcher != nil,
 	}
 	for _, der := range sent {
-		if c, err := certpath.ParseCertificate(der); err == nil && c.IsCA {
-			o.Intermediates = append(o.Intermediates, c)
+		if ca, err := certpath.ParseCertificate(der); err == nil && ca.IsCA {
+			o.Intermediates = append(o.Intermediates, ca)
 		}
 	}
 	_, err := certpath.Validate(ctx, signer, o)
@@ -142,7 +142,7 @@ func bound(resp *PKIResponse, want expectation) error {
 
 // interpret gives a believed status its meaning. Success and failure count only when they are about the request
 // itself: that a query was refused says nothing of what it asked about.
-func (a *Adapter) interpret(sd *cms.SignedData, s *StatusInfo, want expectation) (hca.Outcome, error) {
+func (c *Codec) interpret(sd *cms.SignedData, s *StatusInfo, want expectation) (hca.Outcome, error) {
 	out := hca.Outcome{FailText: s.Text}
 	if s.Fail != NoFailInfo {
 		out.FailCode = s.Fail.String()
@@ -153,7 +153,7 @@ func (a *Adapter) interpret(sd *cms.SignedData, s *StatusInfo, want expectation)
 		out.State = hca.Pending
 		out.Token = s.Token
 		if !s.PendTime.IsZero() {
-			out.RetryAfter = clamp(s.PendTime.Sub(a.cfg.Now()))
+			out.RetryAfter = clamp(s.PendTime.Sub(c.trust.Now()))
 		}
 		return out, nil
 	case s.Status == StatusSuccess && decided:

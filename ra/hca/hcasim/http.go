@@ -103,6 +103,10 @@ func (s *Simulator) wait(r *http.Request, d time.Duration) bool {
 	return false
 }
 
+// Answer is what the CA says to one signed CMC request that was brought to it by hand. An error means that there is
+// nothing to answer to.
+func (s *Simulator) Answer(der []byte) ([]byte, error) { return s.exchange(der, s.faults.take()) }
+
 // exchange answers one signed CMC request.
 func (s *Simulator) exchange(der []byte, faults faultSet) ([]byte, error) {
 	r, err := s.authenticate(der)
