@@ -35,6 +35,8 @@ type Config struct {
 	MetricsFrom func(address string) bool
 	// MaxBody caps a request's body in bytes. Zero: DefaultMaxBody.
 	MaxBody int64
+	// Uploads are the routes that take more, in bytes, by method and path as they were registered.
+	Uploads map[string]int64
 }
 
 // DefaultMaxBody is above every form and document that the window takes; a signed message has 64 KiB at most.
@@ -65,7 +67,7 @@ func New(cfg Config) (*echo.Echo, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = errorHandler(cfg)
-	e.Use(identify(cfg), secure, observe(cfg, m), recovery, limitBody(cfg.MaxBody))
+	e.Use(identify(cfg), secure, observe(cfg, m), recovery, limitBody(cfg.MaxBody, cfg.Uploads))
 	r := newReadiness(cfg.Checks, cfg.Now, cfg.Log)
 	e.GET("/healthz", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
 	e.GET("/readyz", r.answer)
@@ -117,10 +119,11 @@ func errorHandler(cfg Config) echo.HTTPErrorHandler {
 	}
 }
 
-func limitBody(most int64) echo.MiddlewareFunc {
+func limitBody(usual int64, uploads map[string]int64) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
+			most := max(usual, uploads[r.Method+" "+c.Path()])
 			if r.ContentLength > most {
 				return echo.ErrStatusRequestEntityTooLarge
 			}

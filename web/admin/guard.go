@@ -51,7 +51,7 @@ func (s *Site) guard(r route) echo.HandlerFunc {
 					return err
 				}
 			}
-			if err := p.readable(); err != nil {
+			if err := p.readable(maxForm); err != nil {
 				return err
 			}
 			return r.handle(p)
@@ -59,7 +59,11 @@ func (s *Site) guard(r route) echo.HandlerFunc {
 		if err := p.signIn(r); err != nil {
 			return p.sendToLogin(err)
 		}
-		if err := p.readable(); err != nil {
+		most := int64(maxForm)
+		if r.upload {
+			most = maxUpload
+		}
+		if err := p.readable(most); err != nil {
 			return err
 		}
 		if err := p.who.CheckForm(c.Request()); err != nil {

@@ -17,6 +17,7 @@ type route struct {
 	open         bool // no session is needed
 	first        bool // also while the initial password is still to be changed (HCA-8.2.6(5))
 	poll         bool // a background poll, which is no use of the session (HCA-8.1.1)
+	upload       bool // takes files, of up to maxUpload bytes together
 }
 
 // Groups of roles that the table uses.
@@ -37,7 +38,7 @@ const get, post = http.MethodGet, http.MethodPost
 
 // routes is the whole table: the lines that stand beside the handlers of each area.
 var routes = slices.Concat(sessionRoutes, homeRoutes, institutionRoutes, staffRoutes, personRoutes, deviceRoutes,
-	applicationRoutes, counterRoutes, certificateRoutes, approvalRoutes, auditRoutes)
+	applicationRoutes, counterRoutes, certificateRoutes, approvalRoutes, auditRoutes, exchangeRoutes)
 
 // allows tells whether a role may use the route.
 func (r route) allows(role session.Role) bool {

@@ -80,8 +80,8 @@ type Certification struct {
 
 // HCA is the authority upstream, and the window's dedicated certificate (HCA-3.1).
 type HCA struct {
-	Adapter         string   `yaml:"adapter"` // "cmc"
-	URL             string   `yaml:"url"`
+	Adapter         string   `yaml:"adapter"` // "cmc"; "file": a person carries requests and answers
+	URL             string   `yaml:"url"`     // with cmc
 	TLSRoots        string   `yaml:"tls_roots"`
 	Anchors         string   `yaml:"anchors"`       // PEM: pinned roots
 	Intermediates   string   `yaml:"intermediates"` // PEM: issuing CAs
@@ -235,7 +235,7 @@ func (c *Config) check() error {
 	u, err := url.Parse(c.PublicURL)
 	need(err == nil && u.Scheme == "https" && u.Host != "" && u.Path == "", "public_url must be https://HOST[:PORT]")
 	for _, x := range [][2]string{{"listen", c.Listen}, {"database", c.Database}, {"tls.certificate", c.TLS.Certificate}, {"tls.key", c.TLS.Key},
-		{"hsm.module", c.HSM.Module}, {"hsm.token", c.HSM.Token}, {"hsm.pin_file", c.HSM.PINFile}, {"hca.url", c.HCA.URL}, {"hca.tls_roots", c.HCA.TLSRoots},
+		{"hsm.module", c.HSM.Module}, {"hsm.token", c.HSM.Token}, {"hsm.pin_file", c.HSM.PINFile},
 		{"hca.anchors", c.HCA.Anchors}, {"hca.intermediates", c.HCA.Intermediates}, {"hca.crl", c.HCA.CRL}, {"hca.dedicated", c.HCA.Dedicated},
 		{"card.component", c.Card.Component}, {"smtp.host", c.SMTP.Host}, {"smtp.from", c.SMTP.From}} {
 		need(x[1] != "", "%s is missing", x[0])
@@ -243,7 +243,9 @@ func (c *Config) check() error {
 	var level slog.Level
 	need(level.UnmarshalText([]byte(c.Log)) == nil, "log is %q; it must be debug, info, warn or error", c.Log)
 	need(c.SMTP.Port > 0 && c.SMTP.Port < 1<<16, "smtp.port is %d; it must be between 1 and 65535", c.SMTP.Port)
-	need(c.HCA.Adapter == "cmc", "hca.adapter is %q; there is cmc", c.HCA.Adapter)
+	need(c.HCA.Adapter == "cmc" || c.HCA.Adapter == "file", "hca.adapter is %q; there are cmc and file", c.HCA.Adapter)
+	need(c.HCA.Adapter == "file" || c.HCA.URL != "", "hca.url is missing")
+	need(c.HCA.Adapter == "file" || c.HCA.TLSRoots != "", "hca.tls_roots is missing")
 	need(len(c.Card.Policies)+len(c.Card.IssuerKeyIDs)+len(c.Card.Attributes) > 0, "card: at least one mark must tell an IC card's certificate from a mobile one (HCA-5.1.1)")
 	within := func(name string, d Duration, most time.Duration, clause string) {
 		need(d > 0 && time.Duration(d) <= most, "%s is %s; it is above zero and at most %s, and may only be tightened (%s)", name, time.Duration(d), most, clause)

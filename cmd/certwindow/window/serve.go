@@ -190,7 +190,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		return nil, err
 	}
 	return web.New(web.Config{Log: w.Log, Now: w.now, Rand: rand.Reader, Metrics: metrics, Checks: w.Checks(),
-		Mounts: []func(*echo.Echo){site.Mount, phone.Mount}, ErrorPage: site.ErrorPage})
+		Mounts: []func(*echo.Echo){site.Mount, phone.Mount}, ErrorPage: site.ErrorPage, Uploads: site.Uploads()})
 }
 
 func (w *Window) auditLog(ctx context.Context, q admin.LogQuery) (out []audit.Record, err error) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -30,7 +29,7 @@ import (
 	"certwindow/ra/consent"
 	"certwindow/ra/enrol"
 	"certwindow/ra/exchange"
-	"certwindow/ra/hca/cmc"
+	"certwindow/ra/hca"
 	"certwindow/ra/jobs"
 	"certwindow/ra/jobs/work"
 	"certwindow/ra/notify"
@@ -60,7 +59,7 @@ type Window struct {
 	Notify    *notify.Service
 	Accounts  *session.Service
 	Queue     *work.Queue
-	Adapter   *cmc.Adapter
+	Adapter   hca.Adapter
 	Dedicated *Dedicated
 
 	sealer    *seal.Sealer
@@ -247,16 +246,7 @@ func (w *Window) openGateway(ctx context.Context) error {
 		return fmt.Errorf("the dedicated certificate's key: %w", err)
 	}
 	w.Dedicated = newDedicated(w, certs[0], key)
-	roots := x509.NewCertPool()
-	pem, err := os.ReadFile(w.Config.Path(w.Config.HCA.TLSRoots))
-	if err != nil {
-		return fmt.Errorf("hca.tls_roots: %w", err)
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return errors.New("hca.tls_roots: the file holds no certificate")
-	}
-	w.Adapter, err = cmc.New(cmc.Config{URL: w.Config.HCA.URL, TLSRoots: roots, Anchors: w.trust.anchors.Certificates(),
-		Intermediates: w.trust.intermediates, Fetcher: w.trust.fetcher, Signer: w.Dedicated, Now: w.now, Rand: rand.Reader})
+	w.Adapter, err = w.gateway()
 	return err
 }
 
