@@ -88,7 +88,9 @@ type Config struct {
 	Enrolments  Enrolments
 	Revocations Revocations
 	Approvals   Approvals
+	Exchange    Exchange
 	AuditLog    Log
+	Window      string // the code of the institution that runs the window
 	// CardComponent is the origin of the local card component, e.g. "http://localhost:61161".
 	CardComponent string
 	// CardPINOnPage shows a field for the card's PIN, which goes from the page to the component and never to us.
@@ -111,7 +113,7 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Approvals == nil || cfg.AuditLog == nil || cfg.BindText == nil {
+		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Exchange == nil || cfg.AuditLog == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
 	u, err := url.Parse(cfg.CardComponent)

@@ -38,6 +38,7 @@ import (
 	"certwindow/ra/cardmsg/cardtest"
 	"certwindow/ra/consent"
 	"certwindow/ra/enrol"
+	"certwindow/ra/exchange"
 	"certwindow/ra/jobs"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
@@ -60,6 +61,7 @@ type house struct {
 	enrol    *enrol.Service
 	revoke   *revoke.Service
 	approve  *approve.Service
+	exchange *exchange.Service
 	store    *store.Store
 	db       *store.DB
 	pki      *cardtest.PKI
@@ -153,14 +155,15 @@ func buildWith(t *testing.T, component string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.site, err = New(Config{Development: true, Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
+	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
+	h.site, err = New(Config{Development: true, Exchange: h.exchange, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
 		BindText: func(code string) string { return "certwindow:bind#" + code }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if h.echo, err = web.New(web.Config{Log: slog.New(slog.DiscardHandler), Now: h.now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(),
-		Mounts: []func(*echo.Echo){h.site.Mount}, ErrorPage: h.site.ErrorPage}); err != nil {
+		Mounts: []func(*echo.Echo){h.site.Mount}, ErrorPage: h.site.ErrorPage, Uploads: h.site.Uploads()}); err != nil {
 		t.Fatal(err)
 	}
 	h.furnish()

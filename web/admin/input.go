@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -89,3 +90,18 @@ func (p *page) readable(most int64) error {
 }
 
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// printable is a name that somebody else chose, with nothing in it that a page could not show, and not too long.
+func printable(s string) string {
+	const most = 120
+	out := []rune(strings.ToValidUTF8(s, "\uFFFD"))
+	for i, r := range out {
+		if !unicode.IsPrint(r) {
+			out[i] = unicode.ReplacementChar
+		}
+	}
+	if len(out) > most {
+		out = append(out[:most], '…')
+	}
+	return string(out)
+}

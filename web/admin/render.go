@@ -65,7 +65,7 @@ type link struct {
 // sections are the navigation, in its order: the work of every day, and behind one more step the office itself. Each
 // is shown to those who may open it.
 var sections, office = []string{"/persons", "/devices", "/applications", "/certificates", "/approvals"},
-	[]string{"/institutions", "/scopes", "/staff", "/audit"}
+	[]string{"/institutions", "/scopes", "/staff", "/exchange", "/audit"}
 
 func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 	names, err := fs.Glob(files, "templates/*.html")
@@ -225,6 +225,9 @@ func (p *page) show(status int, name string, v view) error {
 // links are the sections that the one who asks may open.
 func (p *page) links(paths []string) (out []link) {
 	for _, s := range paths {
+		if s == "/exchange" && !p.site.Exchange.ByHand() {
+			continue
+		}
 		if p.may(get, s) && !p.who.Staff.MustChange {
 			out = append(out, link{s, "nav." + s[1:], strings.HasPrefix(p.Request().URL.Path, s)})
 		}

@@ -26,7 +26,7 @@ func families() map[string][]string {
 		"state.outcome.": {"done", "refused", "failed"}, "role.": texts(session.Roles), "kind.": texts(applicationKinds), "counter.": texts(applicationKinds),
 		"state.approval.": texts(approvalStates), "approval.act.": texts(approve.Acts), "approval.approve.": texts(approve.Acts), "approval.effect.": texts(approve.Acts),
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
-		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english},
+		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"problem.": {"internal", "malformed", "refused", "conflict", "not-found", "unauthenticated", "forbidden", "too-many", "unavailable"},
 	}

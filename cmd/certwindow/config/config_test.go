@@ -71,6 +71,9 @@ func TestLimitsCanOnlyBeTightened(t *testing.T) {
 		{"plain http", "https://window.example:8443", "http://window.example:8443", "public_url"},
 		{"mail without TLS in production", "mode: development", "mode: production", "smtp.tls"},
 		{"not an address range", "10.0.0.0/8", "10.0.0.0", "network.closed"},
+		{"requests carried by hand, without an address", `adapter: cmc, url: "https://hca.example/cmc", tls_roots: t.pem`, "adapter: file", ""},
+		{"no address to send to", `url: "https://hca.example/cmc", `, "", "hca.url"},
+		{"no such adapter", "adapter: cmc", "adapter: fax", "hca.adapter"},
 		{"no duration", "idle: 10m", "idle: ten", "duration"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
