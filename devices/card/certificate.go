@@ -46,6 +46,7 @@ type keyText struct {
 // Members of subjectDirectoryAttributes in certificates of the Taiwanese government's authorities.
 var (
 	oidDirectoryAttributes = asn1.ObjectIdentifier{2, 5, 29, 9}
+	oidSubjectType         = asn1.ObjectIdentifier{2, 16, 886, 1, 100, 2, 1}
 	oidCardRank            = asn1.ObjectIdentifier{2, 16, 886, 1, 100, 2, 2}
 	oidIDTail              = asn1.ObjectIdentifier{2, 16, 886, 1, 100, 2, 51}  // end of the national ID
 	oidBusinessNumber      = asn1.ObjectIdentifier{2, 16, 886, 1, 100, 2, 101} // of a company
@@ -145,33 +146,54 @@ func signatureAlgorithm(raw []byte) string {
 	return outer.Algorithm.Algorithm.String()
 }
 
-// directoryAttributes reads the identifier that the authority put into the certificate and the card's rank.
-func directoryAttributes(cert *x509.Certificate) (id, rank string) {
+// subjectType is what kind of subject the authority says the certificate is of; nil when it does not say.
+func subjectType(cert *x509.Certificate) (kind asn1.ObjectIdentifier) {
+	for _, a := range attributesOf(cert) {
+		if a.Type.Equal(oidSubjectType) && len(a.Values) == 1 {
+			if _, err := asn1.Unmarshal(a.Values[0].FullBytes, &kind); err != nil {
+				return nil
+			}
+		}
+	}
+	return kind
+}
+
+// directoryAttribute is one member of subjectDirectoryAttributes (RFC 5280 section 4.2.1.8).
+type directoryAttribute struct {
+	Type   asn1.ObjectIdentifier
+	Values []asn1.RawValue `asn1:"set"`
+}
+
+// attributesOf are the members of a certificate's subjectDirectoryAttributes; none when they cannot be read.
+func attributesOf(cert *x509.Certificate) []directoryAttribute {
 	for _, ext := range cert.Extensions {
 		if !ext.Id.Equal(oidDirectoryAttributes) {
 			continue
 		}
-		var attrs []struct {
-			Type   asn1.ObjectIdentifier
-			Values []asn1.RawValue `asn1:"set"`
+		var attrs []directoryAttribute
+		if rest, err := asn1.Unmarshal(ext.Value, &attrs); err == nil && len(rest) == 0 {
+			return attrs
 		}
-		if rest, err := asn1.Unmarshal(ext.Value, &attrs); err != nil || len(rest) > 0 {
-			return "", ""
+		return nil
+	}
+	return nil
+}
+
+// directoryAttributes reads the identifier that the authority put into the certificate and the card's rank.
+func directoryAttributes(cert *x509.Certificate) (id, rank string) {
+	for _, a := range attributesOf(cert) {
+		if len(a.Values) != 1 {
+			continue
 		}
-		for _, a := range attrs {
-			if len(a.Values) != 1 {
-				continue
-			}
-			var value string
-			if _, err := asn1.Unmarshal(a.Values[0].FullBytes, &value); err != nil {
-				continue
-			}
-			switch {
-			case a.Type.Equal(oidIDTail), a.Type.Equal(oidBusinessNumber):
-				id = value
-			case a.Type.Equal(oidCardRank):
-				rank = value
-			}
+		var value string
+		if _, err := asn1.Unmarshal(a.Values[0].FullBytes, &value); err != nil {
+			continue
+		}
+		switch {
+		case a.Type.Equal(oidIDTail), a.Type.Equal(oidBusinessNumber):
+			id = value
+		case a.Type.Equal(oidCardRank):
+			rank = value
 		}
 	}
 	return id, rank

@@ -78,6 +78,7 @@ type Server struct {
 	stop    context.CancelFunc
 	busy    sync.Mutex // held by the one operation that may ask the person something
 	streams chan struct{}
+	servi   serviSessions
 }
 
 // maxStreams is how many pages may listen to /events at once.
@@ -88,7 +89,8 @@ func NewServer(cfg Config) (*Server, error) {
 	if cfg.Module == nil || cfg.SignCMS == nil || cfg.Now == nil || cfg.Rand == nil || cfg.Log == nil {
 		return nil, errors.New("card: configuration is incomplete")
 	}
-	s := &Server{pinFrom: map[caller]bool{}, streams: make(chan struct{}, maxStreams)}
+	s := &Server{pinFrom: map[caller]bool{}, streams: make(chan struct{}, maxStreams),
+		servi: serviSessions{all: map[string]*serviSession{}}}
 	for _, o := range cfg.Origins {
 		normal, err := ParseOrigin(o)
 		if err != nil {
@@ -142,6 +144,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("/pkcs11info", s.handleInfo)
 	mux.HandleFunc("/sign", s.handleSign)
 	mux.HandleFunc("/decrypt", s.handleDecrypt)
+	mux.HandleFunc("POST /{$}", s.handleServiSign)
 	mux.HandleFunc("GET /p11Image.bmp", s.handleImage)
 	mux.HandleFunc("GET /events", s.handleEvents)
 	mux.HandleFunc("GET /popupForm", page("popup.html"))

@@ -106,13 +106,19 @@ func (w *watcher) observeSlot(slot Slot) (moved bool, err error) {
 	if !slot.Present {
 		return true, nil
 	}
+	if next.Insertion, err = w.newID(); err != nil {
+		next.Present = false
+	}
+	return true, err
+}
+
+// newID is a random id that nobody can guess.
+func (w *watcher) newID() (string, error) {
 	id := make([]byte, insertionBytes)
 	if _, err := io.ReadFull(w.rand, id); err != nil {
-		next.Present = false
-		return true, err
+		return "", err
 	}
-	next.Insertion = hex.EncodeToString(id)
-	return true, nil
+	return hex.EncodeToString(id), nil
 }
 
 // end marks the stay as over.

@@ -16,6 +16,7 @@ type Expected struct {
 	Name    string
 	Issued  time.Time
 	Expires time.Time
+	Bare    bool          // the message wraps a bare signature, which no message with signed attributes is taken for
 	Clause  policy.Clause // HCA-5.1.1 of an enrolment, HCA-5.2.1 of a revocation
 	// Judged are the rules that the use case holds the application against before it takes the message. They are kept
 	// with the proof, which is stored only when all of them have passed.

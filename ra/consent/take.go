@@ -7,12 +7,6 @@ import (
 	"certwindow/ra"
 )
 
-// Signature is what came back from the card component.
-type Signature struct {
-	CMS       []byte // DER SignedData
-	Insertion string // the component's id of the card's insertion; asserted, not proved (HCA-8.1.2)
-}
-
 // Reader is what Awaiting reads.
 type Reader interface {
 	Application(scope ra.InstitutionCode, id ra.ApplicationID) (ra.Application, error)

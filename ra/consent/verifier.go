@@ -47,7 +47,11 @@ func (v *Verifier) Verify(ctx context.Context, want Expected, cms []byte) (Verif
 	if err != nil {
 		return Verified{}, refused(err)
 	}
-	m, err := u.Verify(ctx, v.options(want))
+	verify := u.Verify
+	if want.Bare {
+		verify = u.VerifyBare
+	}
+	m, err := verify(ctx, v.options(want))
 	if err != nil {
 		return Verified{}, refused(err)
 	}

@@ -135,8 +135,11 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 	e := ra.Event{Actor: actor, Act: "enrol.consent", Object: object(id), Institution: a.Institution}
 	var v consent.Verified
 	if err == nil {
+		sig, err = sig.Over(a.Text, "HCA-5.1.1")
+	}
+	if err == nil {
 		v, err = s.consent.Verify(ctx, consent.Expected{Text: a.Text, Nonce: a.Nonce, Holder: person.Holder, Name: person.Name,
-			Issued: a.CreatedAt, Expires: a.Deadline, Clause: "HCA-5.1.1", Judged: judged()}, sig.CMS)
+			Issued: a.CreatedAt, Expires: a.Deadline, Bare: sig.Bare != nil, Clause: "HCA-5.1.1", Judged: judged()}, sig.CMS)
 	}
 	if err != nil {
 		return a, s.act(ctx, e, func(Tx, *ra.Event) error { return err })
@@ -164,7 +167,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 			return err
 		}
 		a.Deadline = s.now().Add(s.cfg.KeyLife)
-		e.Details = map[string]string{"signer": v.SignerFingerprint, "message": v.MessageSHA256}
+		e.Details = sig.About(v)
 		if err := tx.UpdateApplication(a, from); err != nil {
 			return err
 		}

@@ -181,8 +181,11 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 	e := ra.Event{Actor: actor, Act: "revoke.consent", Object: "application/" + string(id), Institution: a.Institution}
 	var v consent.Verified
 	if err == nil {
+		sig, err = sig.Over(a.Text, "HCA-5.2.1")
+	}
+	if err == nil {
 		v, err = s.consent.Verify(ctx, consent.Expected{Text: a.Text, Nonce: a.Nonce, Holder: person.Holder, Name: person.Name,
-			Issued: a.CreatedAt, Expires: a.Deadline, Clause: "HCA-5.2.1", Judged: judged()}, sig.CMS)
+			Issued: a.CreatedAt, Expires: a.Deadline, Bare: sig.Bare != nil, Clause: "HCA-5.2.1", Judged: judged()}, sig.CMS)
 	}
 	if err != nil {
 		return a, s.act(ctx, e, func(Tx, *ra.Event) error { return err })
