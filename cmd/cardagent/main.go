@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -68,9 +69,9 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	return errors.Join(err, mod.Close())
 }
 
-// listenAndServe answers at the address of the options until ctx ends.
+// listenAndServe answers at the addresses of the options until ctx ends.
 func (o *options) listenAndServe(ctx context.Context, server *card.Server, stderr io.Writer) error {
-	listener, err := net.Listen("tcp", o.listen)
+	listeners, err := o.listeners()
 	if err != nil {
 		return err
 	}
@@ -85,15 +86,17 @@ func (o *options) listenAndServe(ctx context.Context, server *card.Server, stder
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
-	address := listener.Addr().String()
-	fmt.Fprintf(stderr, "cardagent: listening on http://%s\n", address)
+	done := make(chan error, len(listeners))
+	for i, l := range listeners {
+		what := []string{"listening on", "listening for HCAServiSign's pages on"}[i]
+		fmt.Fprintf(stderr, "cardagent: %s %s\n", what, l.url)
+		go func() { done <- httpServer.Serve(l) }()
+	}
 	if o.readyFile != "" {
-		if err := writeReady(o.readyFile, address); err != nil {
-			return errors.Join(err, listener.Close())
+		if err := writeReady(o.readyFile, listeners[0].Addr().String()); err != nil {
+			return errors.Join(err, httpServer.Close())
 		}
 	}
-	done := make(chan error, 1)
-	go func() { done <- httpServer.Serve(listener) }()
 	select {
 	case err = <-done:
 	case <-ctx.Done():
@@ -105,6 +108,39 @@ func (o *options) listenAndServe(ctx context.Context, server *card.Server, stder
 		return errors.Join(err, stopErr, httpServer.Close())
 	}
 	return err
+}
+
+// listener is one address that is answered on.
+type listener struct {
+	net.Listener
+	url string
+}
+
+// listeners opens the addresses: HTTP, and where a page of HCAServiSign expects one, another with TLS.
+func (o *options) listeners() ([]listener, error) {
+	main, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return nil, err
+	}
+	out := []listener{{main, "http://" + main.Addr().String()}}
+	if o.servisign == "" {
+		return out, nil
+	}
+	var pair tls.Certificate
+	if o.certificate != "" {
+		if pair, err = tls.LoadX509KeyPair(o.certificate, o.key); err != nil {
+			return nil, errors.Join(err, main.Close())
+		}
+	}
+	second, err := net.Listen("tcp", o.servisign)
+	if err != nil {
+		return nil, errors.Join(err, main.Close())
+	}
+	if o.certificate == "" {
+		return append(out, listener{second, "http://" + second.Addr().String()}), nil
+	}
+	secure := tls.NewListener(second, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	return append(out, listener{secure, "https://" + second.Addr().String()}), nil
 }
 
 // writeReady tells whoever started the program where it listens. The file is there whole or not at all.

@@ -15,6 +15,9 @@ import (
 type options struct {
 	module       string
 	listen       string
+	servisign    string
+	certificate  string
+	key          string
 	origins      list
 	pinFromPage  list
 	pinentry     string
@@ -40,6 +43,9 @@ func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	f.SetOutput(stderr)
 	f.StringVar(&o.module, "module", "", "PKCS#11 `library` of the card")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:61161", "loopback `address` to answer on; port 0 takes a free one")
+	f.StringVar(&o.servisign, "servisign-listen", "", "loopback `address` to answer HCAServiSign's pages on, such as 127.0.0.1:56445; empty: --listen alone, which speaks both")
+	f.StringVar(&o.certificate, "servisign-certificate", "", "PEM `file` of the certificate of localhost for --servisign-listen; empty: plain HTTP")
+	f.StringVar(&o.key, "servisign-key", "", "PEM `file` of its key")
 	f.Var(&o.origins, "origin", "trusted `site` such as https://window.example; may be repeated")
 	f.Var(&o.pinFromPage, "pin-from-page", "trusted `site` that sends the PIN itself, or \"direct\" for programs without a browser; may be repeated")
 	f.StringVar(&o.pinentry, "pinentry", "pinentry", "`program` that shows the text and asks for the PIN; empty: none")
@@ -80,15 +86,31 @@ func (o *options) check() error {
 	if o.module == "" {
 		return errors.New("--module is missing")
 	}
-	host, _, err := net.SplitHostPort(o.listen)
-	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+	if err := loopback("--listen", o.listen); err != nil {
+		return err
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("--listen %s is not this computer alone", o.listen)
+	if o.servisign != "" {
+		if err := loopback("--servisign-listen", o.servisign); err != nil {
+			return err
+		}
+	}
+	if (o.certificate == "") != (o.key == "") || o.certificate != "" && o.servisign == "" {
+		return errors.New("--servisign-certificate and --servisign-key go together, and with --servisign-listen")
 	}
 	if o.pinentry == "" && len(o.pinFromPage) == 0 {
 		return errors.New("without --pinentry some site must be named by --pin-from-page")
+	}
+	return nil
+}
+
+// loopback refuses an address that others than this computer can reach.
+func loopback(flag, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s %s is not this computer alone", flag, address)
 	}
 	return nil
 }

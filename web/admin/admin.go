@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -91,8 +92,10 @@ type Config struct {
 	Exchange    Exchange
 	AuditLog    Log
 	Window      string // the code of the institution that runs the window
-	// CardComponent is the origin of the local card component, e.g. "http://localhost:61161".
+	// CardComponent is the origin of a local card component with HiPKI's protocol, e.g. "http://localhost:61161", and
+	// ServiSign are those at which HCAServiSign may listen. The page takes the first that answers; one must be named.
 	CardComponent string
+	ServiSign     []string
 	// CardPINOnPage shows a field for the card's PIN, which goes from the page to the component and never to us.
 	// Components that ask for the PIN themselves need none.
 	CardPINOnPage bool
@@ -105,6 +108,7 @@ type Site struct {
 	Config
 	table  []route
 	csp    string
+	card   string // the card components for the page's script, each kind=origin
 	words  map[string]catalogue
 	pages  map[string]map[string]*tmpl // language, page
 	static map[string]asset
@@ -116,13 +120,13 @@ func New(cfg Config) (*Site, error) {
 		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Exchange == nil || cfg.AuditLog == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
-	u, err := url.Parse(cfg.CardComponent)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || cfg.CardComponent != u.Scheme+"://"+u.Host {
-		return nil, errors.New("admin: the card component is not a web origin")
-	}
 	s := &Site{Config: cfg, table: routes}
-	s.csp = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; " +
-		"frame-ancestors 'none'; object-src 'none'; connect-src 'self' " + cfg.CardComponent
+	origins, err := s.readComponents()
+	if err != nil {
+		return nil, err
+	}
+	s.csp = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self' data: " + origins + "; form-action 'self'; base-uri 'none'; " +
+		"frame-ancestors 'none'; object-src 'none'; connect-src 'self' " + origins
 	if s.words, err = loadCatalogues(); err != nil {
 		return nil, err
 	}
@@ -131,6 +135,30 @@ func New(cfg Config) (*Site, error) {
 	}
 	s.pages, err = s.loadTemplates()
 	return s, err
+}
+
+// readComponents checks the origins of the card components, which end up in a header and in every page, and lists them.
+func (s *Site) readComponents() (origins string, err error) {
+	var list, pages []string
+	add := func(kind, origin string) error {
+		u, err := url.Parse(origin)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || origin != u.Scheme+"://"+u.Host {
+			return errors.New("admin: the card component is not a web origin")
+		}
+		list, pages = append(list, origin), append(pages, kind+"="+origin)
+		return nil
+	}
+	if s.CardComponent != "" {
+		err = add("hipki", s.CardComponent)
+	}
+	for _, origin := range s.ServiSign {
+		err = errors.Join(err, add("servisign", origin))
+	}
+	if err == nil && len(list) == 0 {
+		err = errors.New("admin: no card component is named")
+	}
+	s.card = strings.Join(pages, " ")
+	return strings.Join(list, " "), err
 }
 
 // Mount registers every route of the table, and nothing else.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certwindow/ra"
+	"certwindow/ra/consent"
 	"certwindow/ra/enrol"
 	"certwindow/web/admin/mask"
 	"certwindow/web/problem"
@@ -93,7 +94,7 @@ func (p *page) counter() error {
 		d.CardErrors = append(d.CardErrors, cardError{c, p.words().say("card." + c)})
 	}
 	return p.show(http.StatusOK, "counter", view{Title: "counter." + string(a.Kind), Up: "/persons/" + string(a.PersonID), UpTitle: "person.one",
-		Scripts: []string{"card.js", "counter.js"}, Data: d})
+		Scripts: []string{"card.js", "servisign.js", "counter.js"}, Data: d})
 }
 
 // counterAnswer is what the counter's script reads.
@@ -140,23 +141,14 @@ func (p *page) counterState() error {
 // sign takes what the card component gave the page. The script shows a refusal beside the text it is about.
 func (p *page) sign() error {
 	id := ra.ApplicationID(p.Param("id"))
-	text := p.FormValue("signature")
-	if base64.StdEncoding.DecodedLen(len(text)) > maxCMS+2 {
-		return p.refuseSignature(ra.Errorf(ra.KindMalformed, "message-too-large", nil, "The signed message is too large. Nothing was changed."))
-	}
-	cms, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\r", "", "\n", "").Replace(text))
-	if err != nil || len(cms) == 0 {
-		return p.refuseSignature(ra.Errorf(ra.KindMalformed, "message-unreadable", err, "The card component's answer cannot be read. Nothing was changed."))
+	sig, err := p.cardSignature()
+	if err != nil {
+		return p.refuseSignature(err)
 	}
 	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), id)
 	if err != nil {
 		return err
 	}
-	insertion := p.FormValue("insertion")
-	if len(insertion) > 64 {
-		insertion = insertion[:64]
-	}
-	sig := enrol.Signature{CMS: cms, Insertion: insertion}
 	if a.Kind == ra.Revocation {
 		a, err = p.site.Revocations.Sign(p.ctx(), p.actor(), id, sig)
 	} else {
@@ -166,6 +158,39 @@ func (p *page) sign() error {
 		return p.refuseSignature(err)
 	}
 	return p.JSON(http.StatusOK, p.answer(a))
+}
+
+// cardSignature reads the fields that card.js makes of a component's answer: CMS of HiPKI's, or the bare signature and
+// the certificate of HCAServiSign's.
+func (p *page) cardSignature() (sig enrol.Signature, err error) {
+	value, err := p.cardBytes("signature")
+	if err != nil {
+		return sig, err
+	}
+	sig.Insertion = p.FormValue("insertion")
+	if len(sig.Insertion) > 64 {
+		sig.Insertion = sig.Insertion[:64]
+	}
+	if p.FormValue("component") != "servisign" {
+		sig.CMS = value
+		return sig, nil
+	}
+	cert, err := p.cardBytes("certificate")
+	sig.Bare = &consent.Bare{Value: value, Certificate: cert}
+	return sig, err
+}
+
+// cardBytes reads one field of base64, which some components break into lines.
+func (p *page) cardBytes(field string) ([]byte, error) {
+	text := p.FormValue(field)
+	if base64.StdEncoding.DecodedLen(len(text)) > maxCMS+2 {
+		return nil, ra.Errorf(ra.KindMalformed, "message-too-large", nil, "The signed message is too large. Nothing was changed.")
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\r", "", "\n", "").Replace(text))
+	if err != nil || len(raw) == 0 {
+		return nil, ra.Errorf(ra.KindMalformed, "message-unreadable", err, "The card component's answer cannot be read. Nothing was changed.")
+	}
+	return raw, nil
 }
 
 // refuseSignature tells the script of a refusal in the clerk's language.

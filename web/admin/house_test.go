@@ -102,7 +102,11 @@ func (h *house) Verify(ctx context.Context, want consent.Expected, der []byte) (
 	for _, c := range h.cards {
 		all = append(all, c)
 	}
-	m, err := u.Verify(ctx, cardmsg.Options{Path: h.pki.Path(h.t, h.now(), all...), Clause: "HCA-5.1.1", Content: want.Text, Nonce: want.Nonce, Holder: want.Holder,
+	verify := u.Verify
+	if want.Bare {
+		verify = u.VerifyBare
+	}
+	m, err := verify(ctx, cardmsg.Options{Path: h.pki.Path(h.t, h.now(), all...), Clause: "HCA-5.1.1", Content: want.Text, Nonce: want.Nonce, Holder: want.Holder,
 		Name: want.Name, Skew: time.Minute, NotBefore: want.Issued, NotAfter: want.Expires})
 	if err != nil {
 		var c *cardmsg.Error
@@ -112,7 +116,7 @@ func (h *house) Verify(ctx context.Context, want consent.Expected, der []byte) (
 		return consent.Verified{}, err
 	}
 	signer, sum := m.Signer().Fingerprint(), m.SHA256()
-	return consent.Verified{Proof: []byte("{}"), SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(sum[:])}, nil
+	return consent.Verified{Bare: m.Bare(), Proof: []byte("{}"), SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(sum[:])}, nil
 }
 
 func (h *house) standing(context.Context) policy.WindowStanding {

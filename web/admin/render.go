@@ -201,7 +201,7 @@ func (p *page) show(status int, name string, v view) error {
 	if r.Method != http.MethodGet {
 		v.Path = r.URL.Path // what a form posted cannot be asked for again
 	}
-	v.Development, v.SignedIn, v.Card, v.RequestID = p.site.Development, p.signedIn, "hipki="+p.site.CardComponent, problem.RequestID(p)
+	v.Development, v.SignedIn, v.Card, v.RequestID = p.site.Development, p.signedIn, p.site.card, problem.RequestID(p)
 	if done := p.QueryParam("done"); v.Done == "" && done != "" {
 		if _, ok := p.words().find("done." + done); ok {
 			v.Done = "done." + done

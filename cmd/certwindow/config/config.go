@@ -93,7 +93,8 @@ type HCA struct {
 
 // Card says how an IC card's certificate is told from a mobile one, and where the card component listens.
 type Card struct {
-	Component    string      `yaml:"component"`   // origin, e.g. http://localhost:61161
+	Component    string      `yaml:"component"`   // origin of one with HiPKI's protocol, e.g. http://localhost:61161
+	ServiSign    []string    `yaml:"servisign"`   // origins at which HCAServiSign may listen, e.g. https://localhost:56445
 	PINOnPage    bool        `yaml:"pin_on_page"` // the page asks for the PIN instead of the component
 	Policies     []string    `yaml:"policies"`    // dotted; every one is asserted
 	IssuerKeyIDs []string    `yaml:"issuer_keys"` // hex; the issuer is one of them
@@ -237,7 +238,7 @@ func (c *Config) check() error {
 	for _, x := range [][2]string{{"listen", c.Listen}, {"database", c.Database}, {"tls.certificate", c.TLS.Certificate}, {"tls.key", c.TLS.Key},
 		{"hsm.module", c.HSM.Module}, {"hsm.token", c.HSM.Token}, {"hsm.pin_file", c.HSM.PINFile},
 		{"hca.anchors", c.HCA.Anchors}, {"hca.intermediates", c.HCA.Intermediates}, {"hca.crl", c.HCA.CRL}, {"hca.dedicated", c.HCA.Dedicated},
-		{"card.component", c.Card.Component}, {"smtp.host", c.SMTP.Host}, {"smtp.from", c.SMTP.From}} {
+		{"smtp.host", c.SMTP.Host}, {"smtp.from", c.SMTP.From}} {
 		need(x[1] != "", "%s is missing", x[0])
 	}
 	var level slog.Level
@@ -246,6 +247,7 @@ func (c *Config) check() error {
 	need(c.HCA.Adapter == "cmc" || c.HCA.Adapter == "file", "hca.adapter is %q; there are cmc and file", c.HCA.Adapter)
 	need(c.HCA.Adapter == "file" || c.HCA.URL != "", "hca.url is missing")
 	need(c.HCA.Adapter == "file" || c.HCA.TLSRoots != "", "hca.tls_roots is missing")
+	need(c.Card.Component != "" || len(c.Card.ServiSign) > 0, "card.component is missing, and card.servisign names no other component")
 	need(len(c.Card.Policies)+len(c.Card.IssuerKeyIDs)+len(c.Card.Attributes) > 0, "card: at least one mark must tell an IC card's certificate from a mobile one (HCA-5.1.1)")
 	within := func(name string, d Duration, most time.Duration, clause string) {
 		need(d > 0 && time.Duration(d) <= most, "%s is %s; it is above zero and at most %s, and may only be tightened (%s)", name, time.Duration(d), most, clause)

@@ -38,7 +38,7 @@ window.cardComponent = (() => {
     }
   };
 
-  // listen follows the events of a component that has them.
+  // listen follows the events of a component that has them. One that has none is asked again and again.
   const listen = (component) => {
     const stream = new EventSource(component.origin + "/events");
     stream.addEventListener("cards", (event) => {
@@ -49,7 +49,50 @@ window.cardComponent = (() => {
       const cards = list.filter((r) => r.present);
       see({ known: true, present: cards.length > 0, several: cards.length > 1, insertion: cards.length === 1 ? cards[0].insertion : "" });
     });
-    stream.addEventListener("error", () => see(nothing));
+    stream.addEventListener("error", () => {
+      see(nothing);
+      if (stream.readyState === EventSource.CLOSED) {
+        poll(component);
+      }
+    });
+  };
+
+  // The stay of a card that this page itself has watched. It is remembered over a reload, which is too short to tell
+  // a card from another one put in meanwhile but by its number. The server is told that the page asserts it.
+  const stay = {
+    get: () => {
+      try {
+        return JSON.parse(sessionStorage.getItem("card-stay")) || {};
+      } catch {
+        return {};
+      }
+    },
+    of: (number) => {
+      const last = stay.get();
+      if (number && last.number === number) {
+        return last.id;
+      }
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      const id = number ? "page-" + [...bytes].map((b) => b.toString(16).padStart(2, "0")).join("") : "";
+      sessionStorage.setItem("card-stay", JSON.stringify({ number, id }));
+      return id;
+    },
+  };
+
+  // poll proves a removal by the card's absence: a component without events is asked for the number of the card.
+  const poll = async (component) => {
+    if (!interrupt || component.quiet) {
+      try {
+        const number = await component.presence();
+        const insertion = stay.of(number);
+        if (insertion !== seen.insertion || !seen.known) {
+          see({ known: true, present: Boolean(number), several: false, insertion });
+        }
+      } catch {
+        see(nothing);
+      }
+    }
+    setTimeout(() => poll(component), 1000);
   };
 
   const search = async () => {
@@ -58,9 +101,7 @@ window.cardComponent = (() => {
       const component = kinds[kind] && kinds[kind](origin);
       if (component && (list.length === 1 || (await component.there()))) {
         found = { kind, origin, ...component };
-        if ("EventSource" in window) {
-          listen(found);
-        }
+        listen(found);
         return found;
       }
     }
@@ -165,7 +206,39 @@ window.cardComponent = (() => {
     throw failure((answer.slots || []).some((s) => s.token) ? "7610000c" : "76000006");
   };
 
+  // drawn is what the component lays into the pixels of an image, which a page may read without a window: its readers
+  // with the cards' numbers, as JSON in the blue, green and red of each pixel.
+  const drawn = (origin) =>
+    new Promise((resolve, reject) => {
+      const image = new Image();
+      image.crossOrigin = "anonymous";
+      image.onerror = () => reject(failure("no-component"));
+      image.onload = () => {
+        const canvas = document.createElement("canvas");
+        canvas.width = image.width;
+        canvas.height = 1;
+        const context = canvas.getContext("2d");
+        context.drawImage(image, 0, 0);
+        const pixels = context.getImageData(0, 0, image.width, 1).data;
+        let text = "";
+        for (let i = 0; i < pixels.length && pixels[i + 2]; i += 4) {
+          text += String.fromCharCode(pixels[i + 2], pixels[i + 1], pixels[i]);
+        }
+        try {
+          resolve(JSON.parse(text.replace(/\0+$/, "")));
+        } catch {
+          reject(failure("other"));
+        }
+      };
+      image.src = origin + "/p11Image.bmp?" + Date.now();
+    });
+
   kinds.hipki = (origin) => ({
+    quiet: true, // asking for the image disturbs no operation
+    presence: async () => {
+      const slot = ((await drawn(origin)).slots || []).find((s) => s.token && s.token.serialNumber);
+      return slot ? slot.token.serialNumber : "";
+    },
     there: () => fetch(origin + "/pkcs11info", { mode: "no-cors" }).then(() => true, () => false),
     read: async (_, signal) => {
       // The open component answers a trusted page without a window; the vendor's needs its popup.
