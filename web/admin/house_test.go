@@ -27,6 +27,7 @@ import (
 	"gorm.io/gorm"
 
 	"certwindow/devices"
+	"certwindow/devices/appcred/factor"
 	devicestore "certwindow/devices/store"
 	"certwindow/hsm/seal"
 	"certwindow/migrations"
@@ -151,7 +152,7 @@ func buildWith(t *testing.T, component string) *house {
 	h.revoke = revoke.NewService(store.RevokeStore{Store: h.store}, h, revoke.Config{Window: ownCode, MessageLife: 5 * time.Minute}, h.now, rand.Reader)
 	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, nil, h.now, rand.Reader)
 	h.accounts, err = session.New(h.db.Gorm, session.Deps{Sealer: sealer, Now: h.now, Rand: rand.Reader, Audit: store.AppendEvent, Idle: 10 * time.Minute,
-		Cost: session.PasswordCost{Time: 1, Memory: 64, Threads: 1}, Pepper: func(_ context.Context, data []byte) ([]byte, error) {
+		Cost: factor.PasswordCost{Time: 1, Memory: 64, Threads: 1}, Pepper: func(_ context.Context, data []byte) ([]byte, error) {
 			m := hmac.New(sha256.New, []byte("pepper"))
 			m.Write(data)
 			return m.Sum(nil), nil

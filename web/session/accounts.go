@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"database/sql"
-	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -11,6 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"certwindow/devices/appcred/factor"
 	"certwindow/ra"
 )
 
@@ -133,11 +133,11 @@ func unseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.
 
 // freshPassword puts an initial password into the row and shows it in the credentials.
 func (s *Service) freshPassword(ctx context.Context, row *staffRow, cred *Credentials, now time.Time) error {
-	p, err := initialPassword(s.Rand)
+	p, err := factor.InitialPassword(s.Rand)
 	if err != nil {
 		return err
 	}
-	if row.Password, err = s.hasher.hash(ctx, p); err != nil {
+	if row.Password, err = s.hasher.Hash(ctx, p); err != nil {
 		return err
 	}
 	row.PasswordAt, row.MustChange, row.Failures = now, true, 0
@@ -147,7 +147,7 @@ func (s *Service) freshPassword(ctx context.Context, row *staffRow, cred *Creden
 
 // freshTOTP puts a new authenticator secret into the row and shows it in the credentials.
 func (s *Service) freshTOTP(row *staffRow, cred *Credentials) error {
-	secret, err := newTOTP(s.Rand)
+	secret, err := factor.NewSecret(s.Rand)
 	if err != nil {
 		return err
 	}
@@ -155,24 +155,6 @@ func (s *Service) freshTOTP(row *staffRow, cred *Credentials) error {
 		return internal("seal", err)
 	}
 	row.TOTPFailures = 0
-	cred.TOTP, cred.URL = secret, otpauth(s.Issuer, row.Account, secret)
+	cred.TOTP, cred.URL = secret, factor.OTPAuth(s.Issuer, row.Account, secret)
 	return nil
-}
-
-// initialPassword is 16 letters that nobody confuses when reading them aloud, none likelier than 9 in 256: more
-// than 77 bits.
-func initialPassword(rand io.Reader) (Secret, error) {
-	const letters = "abcdefghjkmnpqrstuvwxyz23456789"
-	var b [16]byte
-	if _, err := io.ReadFull(rand, b[:]); err != nil {
-		return "", internal("random", err)
-	}
-	var out strings.Builder
-	for i, x := range b {
-		if i > 0 && i%4 == 0 {
-			out.WriteByte('-')
-		}
-		out.WriteByte(letters[int(x)%len(letters)])
-	}
-	return Secret(out.String()), nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"certwindow/devices/appcred/factor"
 	"certwindow/policy"
 	"certwindow/ra"
 )
@@ -122,7 +123,7 @@ func (s *Service) ChangePassword(ctx context.Context, x Session, current, next S
 		}
 		return Grant{}, s.refuse(ctx, ev, err)
 	}
-	hash, err := s.hasher.hash(ctx, next)
+	hash, err := s.hasher.Hash(ctx, next)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -156,13 +157,13 @@ func (s *Service) mayChange(ctx context.Context, row staffRow, current, next Sec
 	if err := ra.Refused(policy.Password(row.Account, next.Reveal())); err != nil {
 		return err
 	}
-	if len(next) > maxPassword {
+	if len(next) > factor.MaxPassword {
 		return ra.Refuse("", "password-too-long", "The password is too long; choose a shorter one.", nil)
 	}
 	if err := s.reserve(ctx, row.ID, passwordTries); err != nil {
 		return err
 	}
-	right, err := s.hasher.matches(ctx, current, row.Password)
+	right, err := s.hasher.Matches(ctx, current, row.Password)
 	if err != nil {
 		return err
 	}

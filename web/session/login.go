@@ -12,6 +12,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"certwindow/devices/appcred/factor"
 	"certwindow/policy"
 	"certwindow/ra"
 )
@@ -88,7 +89,7 @@ func (s *Service) refuseLogin(ctx context.Context, ev ra.Event, reason error) er
 
 // check judges password and code; a nil row is judged against a decoy, for as long. It returns the code's time step.
 func (s *Service) check(ctx context.Context, row *staffRow, a Attempt, now time.Time) (int64, error) {
-	stored, refusal := s.hasher.decoy, error(nil)
+	stored, refusal := s.hasher.Decoy(), error(nil)
 	switch {
 	case row == nil:
 		refusal = ra.Errorf(ra.KindRefused, "no-such-staff", nil, "There is no such account.")
@@ -99,7 +100,7 @@ func (s *Service) check(ctx context.Context, row *staffRow, a Attempt, now time.
 	if refusal != nil && ra.KindOf(refusal) != ra.KindRefused {
 		return 0, refusal
 	}
-	right, err := s.hasher.matches(ctx, a.Password, stored)
+	right, err := s.hasher.Matches(ctx, a.Password, stored)
 	switch {
 	case err != nil:
 		return 0, err
@@ -124,7 +125,7 @@ func (s *Service) checkCode(ctx context.Context, row staffRow, code Secret, now 
 	if err != nil {
 		return 0, internal("open", err)
 	}
-	step := stepOf(Secret(secret), code, now)
+	step := factor.StepOf(Secret(secret), code, now)
 	if step == 0 {
 		return 0, ra.Refuse("HCA-8.2.7", "otp-wrong", "The code is wrong.", nil)
 	}

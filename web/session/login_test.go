@@ -264,38 +264,6 @@ func testLoginsAreLimitedByAccountAndAddress(t *testing.T, b *bench) {
 	}
 }
 
-// Ten thousand logins at once fill neither the memory nor the HSM: few are worked on, some wait, the rest are told so.
-func TestFloodOfLoginsIsBounded(t *testing.T) { each(t, testFloodOfLoginsIsBounded) }
-
-func testFloodOfLoginsIsBounded(t *testing.T, b *bench) {
-	var now, most atomic.Int32
-	slow := func(ctx context.Context, data []byte) ([]byte, error) {
-		n := now.Add(1)
-		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-		}
-		defer now.Add(-1)
-		return pepperOf("p")(ctx, data)
-	}
-	h, err := newHasher(cheap, slow, b.Rand)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var turned atomic.Int32
-	var wg sync.WaitGroup
-	for range 10_000 {
-		wg.Go(func() {
-			if _, err := h.matches(t.Context(), "x", h.decoy); err != nil {
-				turned.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	if int(most.Load()) > cap(h.slots) {
-		t.Errorf("%d at once", most.Load())
-	}
-	t.Logf("%d at once, %d turned away", most.Load(), turned.Load())
-}
-
 // HCA-8.1.6: who guesses and hangs up before the answer is written down like everybody else.
 func TestGuessIsRecordedThoughItsSenderHasGone(t *testing.T) {
 	each(t, testGuessIsRecordedThoughItsSenderHasGone)
@@ -304,11 +272,7 @@ func TestGuessIsRecordedThoughItsSenderHasGone(t *testing.T) {
 func testGuessIsRecordedThoughItsSenderHasGone(t *testing.T, b *bench) {
 	c := b.clerk("lin.mei", "correct horse")
 	ctx, hangUp := context.WithCancel(t.Context())
-	pepper := b.hasher.pepper
-	b.hasher.pepper = func(ctx context.Context, data []byte) ([]byte, error) {
-		hangUp()
-		return pepper(ctx, data)
-	}
+	b.whilePeppering = hangUp
 	before := len(b.events)
 	_, err := b.Login(ctx, Attempt{Account: c.Account, Password: "wrong", Code: "000000", Address: "192.0.2.7"})
 	if codeOf(err) != "login-refused" {

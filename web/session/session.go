@@ -6,13 +6,12 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"gorm.io/gorm"
 
+	"certwindow/devices/appcred/factor"
 	"certwindow/policy"
 	"certwindow/ra"
 )
@@ -43,16 +42,7 @@ func (r Role) Valid() bool {
 }
 
 // Secret is a password, code, key or token. It prints as nothing; Reveal gives its text.
-type Secret string
-
-// Reveal is the secret's text.
-func (s Secret) Reveal() string { return string(s) }
-
-func (Secret) String() string               { return "[secret]" }
-func (Secret) Format(f fmt.State, _ rune)   { io.WriteString(f, "[secret]") }
-func (Secret) GoString() string             { return "[secret]" }
-func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"[secret]"`), nil }
-func (Secret) LogValue() slog.Value         { return slog.StringValue("[secret]") }
+type Secret = factor.Secret
 
 // Staff is one account.
 type Staff struct {
@@ -98,20 +88,23 @@ type Sealer interface {
 // Deps is what the service needs of the rest of the house. Every field must be set.
 type Deps struct {
 	Sealer Sealer
-	Pepper func(ctx context.Context, data []byte) ([]byte, error) // an HMAC whose key never leaves the HSM (HCA-8.2.6(6))
+	Pepper factor.Pepper // HCA-8.2.6(6)
 	Now    func() time.Time
 	Rand   io.Reader                           // safe for concurrent use
 	Audit  func(tx *gorm.DB, e ra.Event) error // appends in the same transaction
 	Idle   time.Duration                       // at most ten minutes (HCA-8.1.1)
-	Cost   PasswordCost                        // zero: DefaultCost
+	Cost   factor.PasswordCost                 // zero: factor.DefaultCost
 	Issuer string                              // shown by authenticator apps beside the account
 }
+
+// passwordLabel keeps the passwords of staff apart from every other kind.
+const passwordLabel = "certwindow staff password v1"
 
 // Service keeps accounts and sessions. It is safe for concurrent use, also by several replicas.
 type Service struct {
 	db *gorm.DB
 	Deps
-	hasher *hasher
+	hasher *factor.Hasher
 }
 
 // New makes the service, or refuses when a dependency is missing or the idle limit is past the rule's.
@@ -122,13 +115,10 @@ func New(db *gorm.DB, d Deps) (*Service, error) {
 	if d.Idle <= 0 || d.Idle > policy.MaxIdle {
 		return nil, errors.New("session: the idle limit must be above zero and at most ten minutes (HCA-8.1.1)")
 	}
-	if d.Cost == (PasswordCost{}) {
-		d.Cost = DefaultCost
-	}
 	if d.Issuer == "" {
 		d.Issuer = "certwindow"
 	}
-	h, err := newHasher(d.Cost, d.Pepper, d.Rand)
+	h, err := factor.NewHasher(passwordLabel, d.Cost, d.Pepper, d.Rand)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/pquerna/otp/totp"
 	"gorm.io/gorm"
 
+	"certwindow/devices/appcred/factor"
 	"certwindow/hsm/seal"
 	"certwindow/ra"
 	"certwindow/ra/store"
@@ -20,6 +21,8 @@ import (
 
 // bench is a service on a database of its own, with a clock that the test moves.
 type bench struct {
+	whilePeppering func() // called where the HSM is asked
+
 	*Service
 	t      *testing.T
 	mu     sync.Mutex
@@ -28,7 +31,7 @@ type bench struct {
 }
 
 // cheap keeps tests quick; what they prove does not depend on the cost.
-var cheap = PasswordCost{Time: 1, Memory: 64, Threads: 1}
+var cheap = factor.PasswordCost{Time: 1, Memory: 64, Threads: 1}
 
 func pepperOf(key string) func(context.Context, []byte) ([]byte, error) {
 	return func(_ context.Context, data []byte) ([]byte, error) {
@@ -52,7 +55,7 @@ func newBench(t *testing.T, db *store.DB) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Service, err = New(db.Gorm, Deps{Sealer: sealer, Pepper: pepperOf("pepper"), Now: b.now, Rand: rand.Reader,
+	b.Service, err = New(db.Gorm, Deps{Sealer: sealer, Pepper: b.pepper, Now: b.now, Rand: rand.Reader,
 		Audit: b.audit, Idle: 10 * time.Minute, Cost: cheap})
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +74,13 @@ func TestModels(t *testing.T) {
 		}
 		storetest.Models(t, db, others, &staffRow{}, &sessionRow{})
 	})
+}
+
+func (b *bench) pepper(ctx context.Context, data []byte) ([]byte, error) {
+	if b.whilePeppering != nil {
+		b.whilePeppering()
+	}
+	return pepperOf("pepper")(ctx, data)
 }
 
 func (b *bench) now() time.Time {
@@ -160,7 +170,7 @@ func testNewRefusesWhatIsMissingOrLoose(t *testing.T, b *bench) {
 	for name, change := range map[string]func(*Deps){
 		"sealer": func(d *Deps) { d.Sealer = nil }, "pepper": func(d *Deps) { d.Pepper = nil }, "now": func(d *Deps) { d.Now = nil },
 		"rand": func(d *Deps) { d.Rand = nil }, "audit": func(d *Deps) { d.Audit = nil }, "no idle": func(d *Deps) { d.Idle = 0 },
-		"idle past HCA-8.1.1": func(d *Deps) { d.Idle = 10*time.Minute + time.Second }, "cost": func(d *Deps) { d.Cost = PasswordCost{Time: 1} },
+		"idle past HCA-8.1.1": func(d *Deps) { d.Idle = 10*time.Minute + time.Second }, "cost": func(d *Deps) { d.Cost = factor.PasswordCost{Time: 1} },
 	} {
 		d := b.Deps
 		change(&d)

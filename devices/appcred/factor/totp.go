@@ -1,4 +1,4 @@
-package session
+package factor
 
 import (
 	"crypto/subtle"
@@ -19,24 +19,24 @@ const (
 	secretBytes = 20
 )
 
-// newTOTP makes a secret for an authenticator app, in base32.
-func newTOTP(rand io.Reader) (Secret, error) {
+// NewSecret makes a secret for an authenticator app (RFC 4226 section 4: 160 bits), in base32.
+func NewSecret(rand io.Reader) (Secret, error) {
 	b := make([]byte, secretBytes)
 	if _, err := io.ReadFull(rand, b); err != nil {
-		return "", internal("random", err)
+		return "", randomless(err)
 	}
 	return Secret(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)), nil
 }
 
-// otpauth is the address that an authenticator app reads from a QR code.
-func otpauth(issuer, account string, secret Secret) Secret {
+// OTPAuth is the address that an authenticator app reads from a QR code.
+func OTPAuth(issuer, account string, secret Secret) Secret {
 	q := url.Values{"secret": {secret.Reveal()}, "issuer": {issuer}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {"30"}}
 	return Secret("otpauth://totp/" + url.PathEscape(issuer+":"+account) + "?" + strings.ReplaceAll(q.Encode(), "+", "%20"))
 }
 
-// stepOf finds the time step that a code belongs to, among the present one and its neighbours; zero when it
+// StepOf finds the time step that a code belongs to, among the present one and its neighbours; zero when it
 // belongs to none.
-func stepOf(secret, code Secret, now time.Time) int64 {
+func StepOf(secret, code Secret, now time.Time) int64 {
 	digits := strings.ReplaceAll(code.Reveal(), " ", "")
 	if len(digits) != 6 {
 		return 0

@@ -1,4 +1,4 @@
-package session
+package factor
 
 import (
 	"context"
@@ -22,52 +22,69 @@ type PasswordCost struct {
 	Threads uint8
 }
 
-// DefaultCost takes 19 MiB a login, which package session bounds to a few at a time.
+// DefaultCost takes 19 MiB a password, of which a Hasher works on a few at a time.
 var DefaultCost = PasswordCost{Time: 2, Memory: 19 * 1024, Threads: 1}
+
+// MaxPassword is how long a password can be, in bytes. A longer one is never right.
+const MaxPassword = 1024
 
 // Bounds of what a stored hash may ask for, and of what may wait for its turn.
 const (
 	maxCostTime   = 16
 	maxCostMemory = 256 * 1024 // KiB
-	maxPassword   = 1024       // bytes; longer ones are never right
 	maxWaiting    = 256        // logins in the queue; more are turned away
 	saltBytes     = 16
 	hashBytes     = 32
 )
 
-// pepperLabel keeps passwords apart from everything else that the HSM's key is asked about.
-const pepperLabel = "certwindow staff password v1\x00"
-
-// hasher hashes passwords: Argon2id over an HMAC that only the HSM can make, so that the database alone is
+// Hasher hashes passwords: Argon2id over an HMAC that only the HSM can make, so that the database alone is
 // worth nothing to a guesser (HCA-8.2.6(6)). Few run at a time, so that a flood cannot fill the memory.
-type hasher struct {
+type Hasher struct {
 	cost   PasswordCost
-	pepper func(context.Context, []byte) ([]byte, error)
+	label  string
+	pepper Pepper
 	rand   io.Reader
 	slots  chan struct{}
 	queue  chan struct{}
-	decoy  string // compared with where there is no account, so that it takes as long
+	decoy  string
 }
 
-func newHasher(cost PasswordCost, pepper func(context.Context, []byte) ([]byte, error), rand io.Reader) (*hasher, error) {
-	if cost.Time < 1 || cost.Time > maxCostTime || cost.Memory < 8 || cost.Memory > maxCostMemory || cost.Threads < 1 {
-		return nil, errors.New("session: password cost out of bounds")
+// Pepper is an HMAC whose key never leaves the HSM.
+type Pepper func(ctx context.Context, data []byte) ([]byte, error)
+
+// NewHasher makes a hasher of one kind of accounts, whose label keeps its passwords apart from everything else that
+// the HSM's key is asked about. A cost of zero is DefaultCost.
+func NewHasher(label string, cost PasswordCost, pepper Pepper, rand io.Reader) (*Hasher, error) {
+	if cost == (PasswordCost{}) {
+		cost = DefaultCost
 	}
-	h := &hasher{cost: cost, pepper: pepper, rand: rand,
+	if label == "" || pepper == nil || rand == nil {
+		return nil, errors.New("factor: a dependency is missing")
+	}
+	if cost.Time < 1 || cost.Time > maxCostTime || cost.Memory < 8 || cost.Memory > maxCostMemory || cost.Threads < 1 {
+		return nil, errors.New("factor: password cost out of bounds")
+	}
+	h := &Hasher{cost: cost, label: label + "\x00", pepper: pepper, rand: rand,
 		slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))), queue: make(chan struct{}, maxWaiting)}
 	salt := make([]byte, saltBytes)
 	if _, err := io.ReadFull(rand, salt); err != nil {
-		return nil, fmt.Errorf("session: random source: %w", err)
+		return nil, fmt.Errorf("factor: random source: %w", err)
 	}
 	h.decoy = encode(cost, salt, make([]byte, hashBytes))
 	return h, nil
 }
 
-// hash makes what is stored of a password.
-func (h *hasher) hash(ctx context.Context, password Secret) (string, error) {
+// Decoy is the hash of no password: what a guess is compared with where there is no account, so that it takes as long.
+func (h *Hasher) Decoy() string { return h.decoy }
+
+// Slots is how many passwords are worked on at the same time.
+func (h *Hasher) Slots() int { return cap(h.slots) }
+
+// Hash makes what is stored of a password.
+func (h *Hasher) Hash(ctx context.Context, password Secret) (string, error) {
 	salt := make([]byte, saltBytes)
 	if _, err := io.ReadFull(h.rand, salt); err != nil {
-		return "", internal("random", err)
+		return "", randomless(err)
 	}
 	key, err := h.derive(ctx, password, salt, h.cost, hashBytes)
 	if err != nil {
@@ -76,20 +93,20 @@ func (h *hasher) hash(ctx context.Context, password Secret) (string, error) {
 	return encode(h.cost, salt, key), nil
 }
 
-// matches compares a password with what is stored. It takes as long when the answer is no.
-func (h *hasher) matches(ctx context.Context, password Secret, stored string) (bool, error) {
+// Matches compares a password with what is stored. It takes as long when the answer is no.
+func (h *Hasher) Matches(ctx context.Context, password Secret, stored string) (bool, error) {
 	cost, salt, want, err := decode(stored)
 	if err != nil {
-		return false, internal("password", err)
+		return false, ra.Errorf(ra.KindInternal, "password-stored", err, "What is stored of the password cannot be read. Nothing was changed.")
 	}
 	got, err := h.derive(ctx, password, salt, cost, uint32(len(want)))
 	if err != nil {
 		return false, err
 	}
-	return subtle.ConstantTimeCompare(got, want) == 1 && len(password) <= maxPassword, nil
+	return subtle.ConstantTimeCompare(got, want) == 1 && len(password) <= MaxPassword, nil
 }
 
-func (h *hasher) derive(ctx context.Context, password Secret, salt []byte, cost PasswordCost, size uint32) ([]byte, error) {
+func (h *Hasher) derive(ctx context.Context, password Secret, salt []byte, cost PasswordCost, size uint32) ([]byte, error) {
 	select {
 	case h.queue <- struct{}{}:
 		defer func() { <-h.queue }()
@@ -103,10 +120,10 @@ func (h *hasher) derive(ctx context.Context, password Secret, salt []byte, cost 
 		return nil, ra.Errorf(ra.KindUnavailable, "logins-busy", ctx.Err(), "Signing in took too long.")
 	}
 	text := password.Reveal()
-	if len(text) > maxPassword {
-		text = text[:maxPassword]
+	if len(text) > MaxPassword {
+		text = text[:MaxPassword]
 	}
-	mac, err := h.pepper(ctx, []byte(pepperLabel+text))
+	mac, err := h.pepper(ctx, []byte(h.label+text))
 	if err != nil {
 		return nil, ra.Errorf(ra.KindUnavailable, "hsm", err, "The hardware security module does not answer, so nobody can sign in.")
 	}
@@ -121,7 +138,7 @@ func encode(c PasswordCost, salt, key []byte) string {
 }
 
 func decode(stored string) (c PasswordCost, salt, key []byte, err error) {
-	bad := errors.New("session: stored password hash cannot be read")
+	bad := errors.New("factor: stored password hash cannot be read")
 	parts := strings.Split(stored, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return c, nil, nil, bad
