@@ -42,6 +42,8 @@ func commands() []command {
 		{"migrate up", "bring the database to the shape that this version needs", cmdMigrateUp},
 		{"migrate status", "tell which steps the database has", cmdMigrateStatus},
 		{"staff create", "make the first window administrator", cmdStaffCreate},
+		{"staff code", "hand over the first approver's authenticator secret", cmdStaffCode},
+		{"staff reopen", "let an administrator make an approver alone, when none is left", cmdStaffReopen},
 		{"sweep", "make one inventory now and revoke what must be revoked; --dry-run finds only", cmdSweep},
 		{"evidence", "write the evidence of one application as a zip", cmdEvidence},
 		{"check", "re-derive limits, states, consents, keys and the audit log from the database", cmdCheck},

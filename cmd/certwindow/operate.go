@@ -172,28 +172,6 @@ func (f operatorFlags) migrate(ctx context.Context, args []string, fn func(*stor
 	return exitYes
 }
 
-// cmdStaffCreate makes the first window administrator, and works only while there is no account.
-func cmdStaffCreate(ctx context.Context, args []string, s streams) int {
-	f := newOperatorFlags("staff create", s)
-	account := f.String("account", "", "the account's name")
-	name := f.String("name", "", "the person's name")
-	w, code := f.open(ctx, args)
-	if w == nil {
-		return code
-	}
-	defer w.Close()
-	cred, err := w.Accounts.CreateFirstAdmin(ctx, window.Operator("staff create"), *account, *name)
-	if err != nil {
-		return f.fail(err)
-	}
-	// Shown once, on the terminal of the operator who made it; it must be changed at the first login.
-	f.result(map[string]string{"account": cred.Account, "password": cred.Password.Reveal(), "totp": cred.TOTP.Reveal(), "url": cred.URL.Reveal()}, func() {
-		fmt.Fprintf(s.out, "account:  %s\npassword: %s (must be changed at the first login)\nTOTP:     %s\n          %s\n",
-			cred.Account, cred.Password.Reveal(), cred.TOTP.Reveal(), cred.URL.Reveal())
-	})
-	return exitYes
-}
-
 // cmdSweep makes one inventory now (HCA-3.6).
 func cmdSweep(ctx context.Context, args []string, s streams) int {
 	f := newOperatorFlags("sweep", s)

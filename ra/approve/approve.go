@@ -22,10 +22,14 @@ const (
 	RevokeCertificate Act = "revoke-certificate" // without the holder's consent (HCA-5.2.2)
 	ResumeCertificate Act = "resume-certificate" // the end of a suspension (HCA-5.2.2)
 	Exemption         Act = "exemption"          // more than five certificates (HCA-7.5)
+	CreateStaff       Act = "create-staff"       // an account, with its role (HCA-8.1.6)
+	ChangeStaff       Act = "change-staff"       // its role, institution or contractor's mark (HCA-3.2)
+	ResetStaff        Act = "reset-staff"        // new credentials (HCA-8.2.6(4), HCA-8.2.7(2))
+	ResumeStaff       Act = "resume-staff"       // a stopped account
 )
 
 // Acts are all of them, in the order that pages show them.
-var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption}
+var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff}
 
 // State is where a proposal stands. It changes once.
 type State string

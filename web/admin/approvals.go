@@ -26,6 +26,7 @@ var approvalRoutes = []route{
 type Approvals interface {
 	ProposeRevocation(ctx context.Context, actor ra.Actor, id ra.CertificateID, ground, note string) (approve.Proposal, error)
 	ProposeResumption(ctx context.Context, actor ra.Actor, id ra.CertificateID, note string) (approve.Proposal, error)
+	Propose(ctx context.Context, actor ra.Actor, act approve.Act, object string, institution ra.InstitutionCode, facts approve.Facts) (approve.Proposal, error)
 	ProposeExemption(ctx context.Context, actor ra.Actor, person ra.PersonID, e policy.Exemption) (approve.Proposal, error)
 	Proposal(ctx context.Context, actor ra.Actor, id string) (approve.Proposal, error)
 	Proposals(ctx context.Context, actor ra.Actor, q approve.Query) ([]approve.Proposal, error)
@@ -50,12 +51,17 @@ func (p *page) approvalLines(list []approve.Proposal) ([]approvalLine, error) {
 	for _, x := range list {
 		l := approvalLine{Proposal: x, About: x.Object, Who: p.account(names, x.ProposedBy)}
 		kind, id, _ := strings.Cut(x.Object, "/")
-		l.AboutPath = pagesOf[kind] + id
+		if at, ok := pagesOf[kind]; ok && (x.Act != approve.CreateStaff || x.State == approve.Approved) {
+			l.AboutPath = at + id
+		}
 		if x.DecidedBy != "" && x.State != approve.Expired {
 			l.Decider = p.account(names, x.DecidedBy)
 		}
-		if t, err := x.Terms(); err == nil && t.Serial != "" {
+		t, err := x.Terms()
+		if err == nil && t.Serial != "" {
 			l.About = t.Serial
+		} else if err == nil && kind == "staff" {
+			l.About = t.Facts["account"]
 		} else if kind == "person" {
 			who, err := p.site.Registry.Person(p.ctx(), p.actor(), ra.PersonID(id))
 			switch {
@@ -239,4 +245,17 @@ var exemptionFields = map[string][2]string{"exemption-limit": {"limit", "exempti
 // certificateForm is what the forms of a certificate's page begin with.
 func certificateForm() url.Values {
 	return url.Values{"reason": {string(ra.ReasonUnspecified)}, "ground": {policy.Grounds()[0].Name}}
+}
+
+// fact is the value of a fact in words, where the pages have them.
+func (w catalogue) fact(name, value string) string {
+	switch kind := strings.TrimPrefix(name, "was-"); {
+	case value == "yes" || value == "no":
+		return w.say("answer." + value)
+	case kind == "role":
+		return w.say("role." + value)
+	case kind == "institution" && value == "":
+		return w.say("staff.whole-window")
+	}
+	return value
 }

@@ -112,7 +112,7 @@ func TestRevocationWithoutConsentByTwo(t *testing.T) {
 func TestWhoDoesNotApprove(t *testing.T) {
 	h, _, c := ward(t)
 	at := h.signIn(session.Clerk).propose("/certificates/"+string(c)+"/propose-revocation", url.Values{"ground": {"device-lost"}, "window_note": {"同事來電通報"}})
-	other := h.signInAs(h.hire(session.NewStaff{Account: "other.approver", Name: "x", Role: session.Approver, Institution: otherCode}))
+	other := h.signInAs(h.hire(session.NewStaff{Account: "other.approver", Role: session.Approver, Institution: otherCode}))
 	p, err := h.approve.Proposal(t.Context(), operator, strings.TrimPrefix(at, "/approvals/"))
 	h.ok(err)
 	form := url.Values{"hash": {p.Hash}, "reason": {"x"}}
@@ -164,7 +164,7 @@ func TestExemptionThroughThePages(t *testing.T) {
 			t.Errorf("the page as %s does not tell of it", r)
 		}
 	}
-	list, err := h.approve.Proposals(t.Context(), operator, approve.Query{State: approve.Approved})
+	list, err := h.approve.Proposals(t.Context(), operator, approve.Query{State: approve.Approved, Object: "person/" + string(p)})
 	if err != nil || len(list) != 1 {
 		t.Errorf("%v, %v", list, err)
 	}

@@ -150,7 +150,6 @@ func buildWith(t *testing.T, component string) *house {
 	h.pki = cardtest.New(t, h.at)
 	h.enrol = enrol.NewService(store.EnrolStore{Store: h.store}, h, nil, h.standing, enrol.Config{Window: ownCode, MessageLife: 5 * time.Minute, KeyLife: time.Hour}, h.now, rand.Reader)
 	h.revoke = revoke.NewService(store.RevokeStore{Store: h.store}, h, revoke.Config{Window: ownCode, MessageLife: 5 * time.Minute}, h.now, rand.Reader)
-	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, nil, h.now, rand.Reader)
 	h.accounts, err = session.New(h.db.Gorm, session.Deps{Sealer: sealer, Now: h.now, Rand: rand.Reader, Audit: store.AppendEvent, Idle: 10 * time.Minute,
 		Cost: factor.PasswordCost{Time: 1, Memory: 64, Threads: 1}, Pepper: func(_ context.Context, data []byte) ([]byte, error) {
 			m := hmac.New(sha256.New, []byte("pepper"))
@@ -160,6 +159,7 @@ func buildWith(t *testing.T, component string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, h.accounts.Acts(), h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.site, err = New(Config{Development: true, Exchange: h.exchange, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
@@ -194,8 +194,12 @@ func (h *house) furnish() {
 	for code, name := range map[string]string{"EMR-SIGN": "電子病歷簽章", "E-PRESCRIPTION": "電子處方箋"} {
 		h.ok(h.registry.SaveScope(ctx, operator, devices.Scope{Code: code, Name: name, Approved: true}))
 	}
+	h.first()
 	for _, r := range session.Roles {
-		n := session.NewStaff{Account: string(r), Name: "林美玲", Role: r}
+		if r == session.WindowAdmin || r == session.Approver {
+			continue
+		}
+		n := session.NewStaff{Account: string(r), Role: r}
 		if r == session.InstitutionAdmin {
 			n.Institution = ownCode
 		}
@@ -203,11 +207,60 @@ func (h *house) furnish() {
 	}
 }
 
+// first makes the first administrator, as the operator's command does, and with him the first approver.
+func (h *house) first() {
+	h.t.Helper()
+	ctx := h.t.Context()
+	cred, err := h.accounts.CreateFirstAdmin(ctx, operator, string(session.WindowAdmin), "林美玲")
+	h.ok(err)
+	h.staff[session.WindowAdmin] = h.begins(cred)
+	id, err := h.accounts.CreateFirstApprover(ctx, h.actorOf(session.WindowAdmin), string(session.Approver))
+	h.ok(err)
+	h.staff[session.Approver] = h.begins(h.handedOver(id, h.actorOf(session.WindowAdmin), operator))
+}
+
+// actorOf is the role's own member of staff.
+func (h *house) actorOf(r session.Role) ra.Actor {
+	return ra.Actor{Kind: ra.ActorStaff, ID: string(h.staff[r].cred.ID)}
+}
+
+// recruit makes an account as two persons do, whose initial password is still in force.
+func (h *house) recruit(n session.NewStaff) session.Credentials {
+	h.t.Helper()
+	id, err := h.accounts.NewID()
+	h.ok(err)
+	h.byTwo(approve.CreateStaff, "staff/"+string(id), n.Facts())
+	return h.handedOver(id, h.actorOf(session.WindowAdmin), h.actorOf(session.Approver))
+}
+
+// byTwo has the administrator propose an act, and the approver approve it.
+func (h *house) byTwo(act approve.Act, object string, facts approve.Facts) {
+	h.t.Helper()
+	p, err := h.approve.Propose(h.t.Context(), h.actorOf(session.WindowAdmin), act, object, "", facts)
+	h.ok(err)
+	h.ok(h.approve.Approve(h.t.Context(), h.actorOf(session.Approver), p.ID, p.Hash))
+}
+
+// handedOver are both halves of an account's credentials.
+func (h *house) handedOver(id ra.StaffID, first, second ra.Actor) session.Credentials {
+	h.t.Helper()
+	cred, err := h.accounts.Take(h.t.Context(), first, id, session.PasswordHalf, "林美玲")
+	h.ok(err)
+	code, err := h.accounts.Take(h.t.Context(), second, id, session.CodeHalf, "")
+	h.ok(err)
+	cred.TOTP, cred.URL = code.TOTP, code.URL
+	return cred
+}
+
 // hire makes an account whose initial password has been changed.
 func (h *house) hire(n session.NewStaff) staffer {
 	h.t.Helper()
-	cred, err := h.accounts.CreateStaff(h.t.Context(), operator, n)
-	h.ok(err)
+	return h.begins(h.recruit(n))
+}
+
+// begins signs an account in for the first time, and changes its initial password.
+func (h *house) begins(cred session.Credentials) staffer {
+	h.t.Helper()
 	g, err := h.accounts.Login(h.t.Context(), session.Attempt{Account: cred.Account, Password: cred.Password, Code: h.code(cred), Address: "192.0.2.1"})
 	h.ok(err)
 	const password = "correct horse"

@@ -216,7 +216,7 @@ func TestInstitutionsAreKeptApart(t *testing.T) {
 	device := h.boundDevice("D-OTHER", theirs, otherCode)
 	a, err := h.enrol.Begin(t.Context(), operator, enrol.New{Person: theirs, Device: device, Institution: otherCode, Scope: []string{"EMR-SIGN"}, KeyDesign: ra.KeyApp, Carrier: ra.CarrierDevice})
 	h.ok(err)
-	b := h.signInAs(h.hire(session.NewStaff{Account: "own.clerk", Name: "x", Role: session.Clerk, Institution: ownCode}))
+	b := h.signInAs(h.hire(session.NewStaff{Account: "own.clerk", Role: session.Clerk, Institution: ownCode}))
 	for _, path := range []string{"/persons/" + string(theirs), "/devices/" + string(device), "/applications/" + string(a.ID), "/counter/" + string(a.ID),
 		"/applications/new?person=" + string(theirs), "/devices/" + string(device) + "/binding"} {
 		if rec := b.get(path); rec.Code != http.StatusNotFound {
@@ -247,8 +247,7 @@ func TestInstitutionsAreKeptApart(t *testing.T) {
 // HCA-8.2.6(5): nothing can be done before the initial password is changed.
 func TestInitialPasswordLeadsToItsChange(t *testing.T) {
 	h := build(t)
-	cred, err := h.accounts.CreateStaff(t.Context(), operator, session.NewStaff{Account: "new.clerk", Name: "x", Role: session.Clerk})
-	h.ok(err)
+	cred := h.recruit(session.NewStaff{Account: "new.clerk", Role: session.Clerk})
 	b := h.signInAs(staffer{cred, cred.Password.Reveal()})
 	for _, r := range routes {
 		if r.open || r.first || !r.allows(session.Clerk) {

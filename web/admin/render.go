@@ -121,6 +121,7 @@ func (s *Site) funcs(lang string) template.FuncMap {
 		"state": func(kind string, v any) template.HTML { return w.state(kind, fmt.Sprint(v)) },
 		"word":  func(family string, v any) string { return w.say(family + "." + fmt.Sprint(v)) },
 		"act":   w.act,
+		"fact":  w.fact,
 		"input": func(v view, kind, name, label string) input { return v.input(w, kind, name, label, nil) },
 		"choice": func(v view, name, label string, options []option) input {
 			return v.input(w, "select", name, label, options)

@@ -27,10 +27,13 @@ func families() map[string][]string {
 		"state.approval.": texts(approvalStates), "approval.act.": texts(approve.Acts), "approval.approve.": texts(approve.Acts), "approval.effect.": texts(approve.Acts),
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
+		"answer.": {"yes", "no"}, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"problem.": {"internal", "malformed", "refused", "conflict", "not-found", "unauthenticated", "forbidden", "too-many", "unavailable"},
 	}
 }
+
+var halves = []string{"password", "code"}
 
 func texts[T ~string](in []T) (out []string) {
 	for _, x := range in {

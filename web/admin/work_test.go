@@ -123,28 +123,6 @@ func TestBindingShowsQRThenDigits(t *testing.T) {
 	}
 }
 
-func TestAccountsAreMadeAndStopped(t *testing.T) {
-	h := build(t)
-	b := h.signIn(session.WindowAdmin)
-	rec := b.post("/staff/new", url.Values{"account": {"new.one"}, "name": {"陳志明"}, "role": {"clerk"}})
-	m := regexp.MustCompile(`href="/staff/([0-9A-Z]{26})"`).FindStringSubmatch(rec.Body.String())
-	if rec.Code != 200 || m == nil || !strings.Contains(rec.Body.String(), `<svg class="qr"`) {
-		t.Fatalf("%d %s", rec.Code, rec.Body)
-	}
-	if rec := b.post("/staff/new", url.Values{"account": {"new.two"}, "name": {"x"}, "role": {"approver"}, "contractor": {"yes"}}); rec.Code != 422 || !strings.Contains(rec.Body.String(), "HCA-3.2") {
-		t.Errorf("a contractor as approver: %d", rec.Code)
-	}
-	if rec := b.post("/staff/"+m[1]+"/reset", url.Values{"reset-code": {"yes"}}); rec.Code != 422 || !strings.Contains(rec.Body.String(), "HCA-8.2.7") {
-		t.Errorf("reset without identification: %d", rec.Code)
-	}
-	if rec := b.post("/staff/"+m[1]+"/active", nil); rec.Code != http.StatusSeeOther {
-		t.Errorf("stop: %d", rec.Code)
-	}
-	if body := b.get("/staff/" + m[1]).Body.String(); !strings.Contains(body, "已停用") {
-		t.Error("the page does not say that the account is stopped")
-	}
-}
-
 // Lists go on by a cursor, and their filters stand in the address.
 func TestListsPage(t *testing.T) {
 	h := build(t)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"certwindow/ra"
+	"certwindow/ra/approve"
 )
 
 func TestOnlyOneFirstAdmin(t *testing.T) { each(t, testOnlyOneFirstAdmin) }
@@ -34,25 +35,29 @@ func testOnlyOneFirstAdmin(t *testing.T, b *bench) {
 	}
 }
 
-// HCA-3.2: a contractor is never an approver; nor is any other account made that the rules do not allow.
+// HCA-3.2: a contractor is never an approver; nor is any other account proposed that the rules do not allow.
 func TestAccountsThatAreNotMade(t *testing.T) { each(t, testAccountsThatAreNotMade) }
 
 func testAccountsThatAreNotMade(t *testing.T, b *bench) {
 	b.clerk("taken", "correct horse")
-	inside := ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "0101090517"}
 	for code, n := range map[string]NewStaff{
-		"account-malformed": {Account: "a b", Name: "x", Role: Clerk},
-		"name-malformed":    {Account: "good", Name: "a\u202eb", Role: Clerk},
-		"role-unknown":      {Account: "good", Name: "x", Role: "root"},
-		"role-institution":  {Account: "good", Name: "x", Role: InstitutionAdmin},
-		"contractor-role":   {Account: "good", Name: "x", Role: Approver, Contractor: true}, // HCA-3.2
-		"account-taken":     {Account: "Taken", Name: "x", Role: Clerk},
+		"account-malformed": {Account: "a b", Role: Clerk},
+		"role-unknown":      {Account: "good", Role: "root"},
+		"role-institution":  {Account: "good", Role: InstitutionAdmin},
+		"contractor-role":   {Account: "good", Role: Approver, Contractor: true}, // HCA-3.2
+		"account-taken":     {Account: "Taken", Role: Clerk},
 	} {
-		if _, err := b.CreateStaff(t.Context(), operator, n); codeOf(err) != code {
+		if _, err := b.approve.Propose(t.Context(), proposer, approve.CreateStaff, "staff/01JD0000000000000000000000", "", n.Facts()); codeOf(err) != code {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
-	if _, err := b.CreateStaff(t.Context(), inside, NewStaff{Account: "good", Name: "x", Role: Clerk}); ra.KindOf(err) != ra.KindForbidden {
+	more := NewStaff{Account: "good", Role: Clerk}.Facts()
+	more["password"] = "yes"
+	if _, err := b.approve.Propose(t.Context(), proposer, approve.CreateStaff, "staff/01JD0000000000000000000000", "", more); codeOf(err) != "approval-facts" {
+		t.Errorf("a fact that nobody acts on: %v", err)
+	}
+	inside := ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "0101090517"}
+	if _, err := b.approve.Propose(t.Context(), inside, approve.CreateStaff, "staff/01JD0000000000000000000000", inside.Institution, NewStaff{Account: "good", Role: Clerk}.Facts()); codeOf(err) != "not-yours" {
 		t.Errorf("an institution's own: %v", err)
 	}
 }
@@ -61,10 +66,7 @@ func testAccountsThatAreNotMade(t *testing.T, b *bench) {
 func TestInstitutionsAreApart(t *testing.T) { each(t, testInstitutionsAreApart) }
 
 func testInstitutionsAreApart(t *testing.T, b *bench) {
-	c, err := b.CreateStaff(t.Context(), operator, NewStaff{Account: "theirs", Name: "x", Role: Clerk, Institution: "0101090517"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := b.hire(NewStaff{Account: "theirs", Role: Clerk, Institution: "0101090517"})
 	other := ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "9999999999"}
 	if _, err := b.Find(t.Context(), other, c.ID); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("find: %v", err)
@@ -72,15 +74,15 @@ func testInstitutionsAreApart(t *testing.T, b *bench) {
 	if err := b.Stop(t.Context(), other, c.ID); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("stop: %v", err)
 	}
-	if _, err := b.Reset(t.Context(), other, c.ID, true, true); ra.KindOf(err) != ra.KindNotFound {
-		t.Errorf("reset: %v", err)
+	if _, err := b.Take(t.Context(), other, c.ID, PasswordHalf, "x"); ra.KindOf(err) != ra.KindNotFound {
+		t.Errorf("take: %v", err)
 	}
 	if l, err := b.List(t.Context(), other, "", 10); err != nil || len(l) != 0 {
 		t.Errorf("list: %v %v", l, err)
 	}
 }
 
-// HCA-8.1.6: nobody stops or resets his own account.
+// HCA-8.1.6: nobody stops his own account, nor proposes or approves anything about it.
 func TestOwnAccountIsAnothersToManage(t *testing.T) { each(t, testOwnAccountIsAnothersToManage) }
 
 func testOwnAccountIsAnothersToManage(t *testing.T, b *bench) {
@@ -89,8 +91,71 @@ func testOwnAccountIsAnothersToManage(t *testing.T, b *bench) {
 	if err := b.Stop(t.Context(), self, c.ID); codeOf(err) != "own-account" {
 		t.Error(err)
 	}
-	if _, err := b.Reset(t.Context(), self, c.ID, true, true); codeOf(err) != "own-account" {
+	st, err := b.Find(t.Context(), operator, c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := "staff/" + string(c.ID)
+	if _, err := b.approve.Propose(t.Context(), self, approve.ResetStaff, object, "", st.ResetFacts(true, true)); codeOf(err) != "own-account" {
 		t.Error(err)
+	}
+	p, err := b.approve.Propose(t.Context(), proposer, approve.ChangeStaff, object, "", st.ChangeFacts(Approver, "", false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.approve.Approve(t.Context(), self, p.ID, p.Hash); codeOf(err) != "own-account" {
+		t.Error(err)
+	}
+}
+
+// HCA-8.1.6: with the approval the old factors are worth nothing, and the new ones wait for two persons: each of them
+// once, for three days, and not once the account is stopped.
+func TestHandover(t *testing.T) { each(t, testHandover) }
+
+func testHandover(t *testing.T, b *bench) {
+	c := b.clerk("lin.mei", "correct horse")
+	both := func(st Staff) approve.Facts { return st.ResetFacts(true, true) }
+	take := func(by ra.Actor, half Half) string {
+		_, err := b.Take(t.Context(), by, c.ID, half, "")
+		return codeOf(err)
+	}
+	b.byTwo(approve.ResetStaff, c.ID, both)
+	if _, err := b.try(c, "correct horse"); codeOf(err) != "login-refused" {
+		t.Errorf("the old credentials: %v", err)
+	}
+	stranger := ra.Actor{Kind: ra.ActorStaff, ID: "stranger"}
+	for _, x := range []struct {
+		by   ra.Actor
+		half Half
+	}{{proposer, CodeHalf}, {approver, PasswordHalf}, {stranger, CodeHalf}, {operator, CodeHalf}, {ra.Actor{Kind: ra.ActorSystem}, CodeHalf}, {ra.Actor{Kind: ra.ActorStaff}, CodeHalf}} {
+		if got := take(x.by, x.half); got != "handover-not-yours" {
+			t.Errorf("%s to %s: %s", x.half, x.by.ID, got)
+		}
+	}
+	var shown atomic.Int32
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if take(proposer, PasswordHalf) == "" {
+				shown.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if shown.Load() != 1 {
+		t.Errorf("a password was shown %d times", shown.Load())
+	}
+	b.wait(HandoverLife)
+	if got := take(approver, CodeHalf); got != "handover-not-yours" {
+		t.Errorf("after its time: %s", got)
+	}
+	b.byTwo(approve.ResetStaff, c.ID, both)
+	if err := b.Stop(t.Context(), operator, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.byTwo(approve.ResumeStaff, c.ID, Staff.Facts)
+	if got := take(proposer, PasswordHalf); got != "handover-not-yours" {
+		t.Errorf("what waited before the account was stopped: %s", got)
 	}
 }
 

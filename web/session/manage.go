@@ -39,90 +39,52 @@ func (s *Service) Find(ctx context.Context, actor ra.Actor, id ra.StaffID) (Staf
 	return s.staff(row)
 }
 
+// Named is the account of that name, where the actor may see it.
+func (s *Service) Named(ctx context.Context, actor ra.Actor, account string) (Staff, error) {
+	row, err := s.byAccount(ctx, canonical(account))
+	if err != nil {
+		return Staff{}, err
+	}
+	if row == nil {
+		return Staff{}, errNoStaff
+	}
+	return s.Find(ctx, actor, ra.StaffID(row.ID))
+}
+
+var errNoStaff = ra.Errorf(ra.KindNotFound, "no-such-staff", nil, "There is no such account.")
+
 func (s *Service) visible(ctx context.Context, actor ra.Actor, id ra.StaffID) (staffRow, error) {
 	row, err := s.byID(ctx, id)
 	if err == nil && actor.Institution != "" && string(actor.Institution) != row.Institution {
-		return staffRow{}, ra.Errorf(ra.KindNotFound, "no-such-staff", nil, "There is no such account.")
+		return staffRow{}, errNoStaff
 	}
 	return row, err
 }
 
-// Stop ends an account and its sessions at once (HCA-3.7). Nobody stops his own.
+// Stop ends an account and its sessions at once, on one person's word (HCA-3.7). Nobody stops his own. What waited
+// to be handed over of it waits no more.
 func (s *Service) Stop(ctx context.Context, actor ra.Actor, id ra.StaffID) error {
-	return s.setActive(ctx, actor, id, false)
-}
-
-// Resume lets a stopped account sign in again.
-func (s *Service) Resume(ctx context.Context, actor ra.Actor, id ra.StaffID) error {
-	return s.setActive(ctx, actor, id, true)
-}
-
-func (s *Service) setActive(ctx context.Context, actor ra.Actor, id ra.StaffID, active bool) error {
 	row, err := s.visible(ctx, actor, id)
 	if err != nil {
 		return err
 	}
-	act := "staff.resume"
-	if !active {
-		act = "staff.stop"
-	}
-	ev := s.event(actor, act, id, ra.InstitutionCode(row.Institution))
+	ev := s.event(actor, "staff.stop", id, ra.InstitutionCode(row.Institution))
 	if actor.ID == string(id) {
-		return s.refuse(ctx, ev, ra.Refuse("HCA-8.1.6", "own-account", "Nobody stops or resumes his own account.", nil))
+		return s.refuse(ctx, ev, ra.Refuse("HCA-8.1.6", "own-account", "Nobody stops his own account.", nil))
 	}
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		res := tx.Exec("UPDATE staff SET active = ?, updated_at = ? WHERE id = ? AND active = ?", active, s.moment(), string(id), !active)
+		res := tx.Exec("UPDATE staff SET active = ?, updated_at = ? WHERE id = ? AND active = ?", false, s.moment(), string(id), true)
 		if res.Error != nil {
 			return internal("write", res.Error)
 		}
 		if res.RowsAffected != 1 {
-			return ra.Errorf(ra.KindConflict, "staff-changed", nil, "The account is in that state already. Nothing was changed.")
+			return errStaffState
 		}
-		return s.dropAndAudit(tx, id, ev)
-	})
-}
-
-// Reset gives an account new credentials after its owner was identified again: a new initial password
-// (HCA-8.2.6(4)), a new authenticator secret (HCA-8.2.7(2)), or both. It opens the locks and ends its sessions.
-// Nobody resets his own: a lost factor is another person's to replace.
-func (s *Service) Reset(ctx context.Context, actor ra.Actor, id ra.StaffID, password, code bool) (Credentials, error) {
-	row, err := s.visible(ctx, actor, id)
-	if err != nil {
-		return Credentials{}, err
-	}
-	ev := s.event(actor, "staff.reset", id, ra.InstitutionCode(row.Institution))
-	ev.Details = map[string]string{"password": yesNo(password), "code": yesNo(code)}
-	if actor.ID == string(id) {
-		return Credentials{}, s.refuse(ctx, ev, ra.Refuse("HCA-8.1.6", "own-account", "Nobody resets his own account.", nil))
-	}
-	if !password && !code {
-		return Credentials{}, ra.Errorf(ra.KindMalformed, "reset-nothing", nil, "Choose what to reset.")
-	}
-	cred := Credentials{ID: id, Account: row.Account}
-	now := s.moment()
-	set := map[string]any{"updated_at": now}
-	if password {
-		if err := s.freshPassword(ctx, &row, &cred, now); err != nil {
-			return Credentials{}, err
-		}
-		set["password"], set["password_at"], set["must_change"], set["failures"] = row.Password, now, true, 0
-	}
-	if code {
-		if err := s.freshTOTP(&row, &cred); err != nil {
-			return Credentials{}, err
-		}
-		set["totp_sealed"], set["totp_failures"] = row.TOTPSealed, 0
-	}
-	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Model(&staffRow{}).Where("id = ?", string(id)).UpdateColumns(set).Error; err != nil {
+		if err := tx.Where("staff_id = ? AND taken_at IS NULL", string(id)).Delete(&handoverRow{}).Error; err != nil {
 			return internal("write", err)
 		}
 		return s.dropAndAudit(tx, id, ev)
 	})
-	if err != nil {
-		return Credentials{}, err
-	}
-	return cred, nil
 }
 
 func (s *Service) dropAndAudit(tx *gorm.DB, id ra.StaffID, ev ra.Event) error {

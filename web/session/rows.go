@@ -69,7 +69,7 @@ func (s *Service) byID(ctx context.Context, id ra.StaffID) (staffRow, error) {
 		return staffRow{}, err
 	}
 	if r == nil {
-		return staffRow{}, ra.Errorf(ra.KindNotFound, "no-such-staff", nil, "There is no such account.")
+		return staffRow{}, errNoStaff
 	}
 	return *r, nil
 }

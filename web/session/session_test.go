@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"certwindow/devices/appcred/factor"
 	"certwindow/hsm/seal"
 	"certwindow/ra"
+	"certwindow/ra/approve"
 	"certwindow/ra/store"
 	"certwindow/ra/store/storetest"
 )
@@ -24,10 +26,11 @@ type bench struct {
 	whilePeppering func() // called where the HSM is asked
 
 	*Service
-	t      *testing.T
-	mu     sync.Mutex
-	at     time.Time
-	events []ra.Event
+	approve *approve.Service
+	t       *testing.T
+	mu      sync.Mutex
+	at      time.Time
+	events  []ra.Event
 }
 
 // cheap keeps tests quick; what they prove does not depend on the cost.
@@ -60,6 +63,8 @@ func newBench(t *testing.T, db *store.DB) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := storetest.NewWorld(t, db)
+	b.approve = approve.New(store.ApproveStore{Store: w.Store}, nil, b.Acts(), b.now, rand.Reader)
 	return b
 }
 
@@ -68,11 +73,11 @@ func TestModels(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		var others []string
 		for _, c := range storetest.Columns(t, db) {
-			if c.Table != "staff" && c.Table != "sessions" {
+			if !slices.Contains([]string{"staff", "sessions", "staff_handovers", "system"}, c.Table) {
 				others = append(others, c.Table)
 			}
 		}
-		storetest.Models(t, db, others, &staffRow{}, &sessionRow{})
+		storetest.Models(t, db, others, &staffRow{}, &sessionRow{}, &handoverRow{}, &systemRow{})
 	})
 }
 
@@ -117,13 +122,59 @@ func (b *bench) codes(act string) map[string]int {
 
 var operator = ra.Actor{Kind: ra.ActorCommand, ID: "operator"}
 
-// clerk makes an account that has changed its initial password to the one given.
-func (b *bench) clerk(account, password string) Credentials {
+// hire puts an account into the register, as two persons would.
+func (b *bench) hire(n NewStaff) Credentials {
 	b.t.Helper()
-	cred, err := b.CreateStaff(b.t.Context(), operator, NewStaff{Account: account, Name: "王大明", Role: Clerk})
+	row, cred, err := b.newRow(b.t.Context(), n, "王大明")
+	if err == nil {
+		err = b.db.Create(&row).Error
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return cred
+}
+
+// proposer and approver are two persons who need no account for what they do here.
+var proposer, approver = ra.Actor{Kind: ra.ActorStaff, ID: "proposer"}, ra.Actor{Kind: ra.ActorStaff, ID: "approver"}
+
+// byTwo has two persons decide an act about an account as it stands.
+func (b *bench) byTwo(act approve.Act, id ra.StaffID, facts func(Staff) approve.Facts) {
+	b.t.Helper()
+	st, err := b.Find(b.t.Context(), operator, id)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p, err := b.approve.Propose(b.t.Context(), proposer, act, "staff/"+string(id), "", facts(st))
+	if err == nil {
+		err = b.approve.Approve(b.t.Context(), approver, p.ID, p.Hash)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// reset gives an account new credentials, by two persons of whom each hands over a half.
+func (b *bench) reset(id ra.StaffID, password, code bool) (c Credentials) {
+	b.t.Helper()
+	b.byTwo(approve.ResetStaff, id, func(st Staff) approve.Facts { return st.ResetFacts(password, code) })
+	for half, by := range map[Half]ra.Actor{PasswordHalf: proposer, CodeHalf: approver} {
+		if half == PasswordHalf && !password || half == CodeHalf && !code {
+			continue
+		}
+		got, err := b.Take(b.t.Context(), by, id, half, "")
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		c.ID, c.Account, c.Password, c.TOTP = id, got.Account, c.Password+got.Password, c.TOTP+got.TOTP
+	}
+	return c
+}
+
+// clerk makes an account that has changed its initial password to the one given.
+func (b *bench) clerk(account, password string) Credentials {
+	b.t.Helper()
+	cred := b.hire(NewStaff{Account: account, Role: Clerk})
 	g, err := b.try(cred, cred.Password.Reveal())
 	if err != nil {
 		b.t.Fatal(err)
@@ -278,9 +329,7 @@ func testWaysASessionEnds(t *testing.T, b *bench) {
 	if _, err := b.try(c, "correct horse"); codeOf(err) != "login-refused" {
 		t.Fatalf("a stopped account signs in: %v", err)
 	}
-	if err := b.Resume(t.Context(), operator, c.ID); err != nil {
-		t.Fatal(err)
-	}
+	b.byTwo(approve.ResumeStaff, c.ID, Staff.Facts)
 	if !alive(open()) {
 		t.Fatal("a resumed account cannot sign in")
 	}

@@ -21,10 +21,10 @@ func (s *Story) Cast() Cast {
 	return Cast{s.wang.id, s.chen.id, s.wang.card, s.chen.card, s.iphone.id, s.tablet.id, s.spare.id}
 }
 
-// AddStaff has the administrator make an account, whose initial password has to be changed at the first sign-in
+// AddStaff has the administrator and the approver make an account, whose initial password has to be changed at the first sign-in
 // (HCA-8.2.6). The institution is the code of the account's own; an account of the whole window has none.
 func (s *Story) AddStaff(ctx context.Context, account, name, role, institution string) (stage.Account, error) {
-	return s.admin.addStaff(ctx, account, name, role, institution)
+	return s.hire(ctx, account, name, role, institution)
 }
 
 // Enrol has a holder's card consent to a key in the HSM for the tablet, and returns the certificate's id once the

@@ -152,19 +152,6 @@ func found(p page, attribute string) (string, error) {
 	return html.UnescapeString(m[1]), nil
 }
 
-// addStaff makes an account and reads the credentials that are shown once.
-func (c *clerk) addStaff(ctx context.Context, account, name, role, institution string) (stage.Account, error) {
-	p, err := c.post(ctx, "/staff/new", url.Values{"account": {account}, "name": {name}, "role": {role}, "institution": {institution}})
-	if err != nil {
-		return stage.Account{}, err
-	}
-	m := codePattern.FindAllStringSubmatch(p.body, -1)
-	if len(m) < 3 {
-		return stage.Account{}, fmt.Errorf("the page does not show the new account's credentials")
-	}
-	return stage.Account{Account: html.UnescapeString(m[0][2]), Password: html.UnescapeString(m[1][2]), TOTP: html.UnescapeString(m[2][2])}, nil
-}
-
 // poll asks a page's own address for its state until it is one of those wanted.
 func (c *clerk) poll(ctx context.Context, where string, wanted ...string) (map[string]any, error) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)

@@ -17,7 +17,8 @@ func (s *Story) register() scene {
 	return scene{"An institution, its staff, two holders with IC cards, and their devices", []act{
 		{"hcasim card personalises the IC cards", s.makeCards},
 		{"certwindow staff create made the administrator, who signs in with password and TOTP", s.adminSignsIn},
-		{"the administrator registers the institution, two scopes of use and a clerk", s.registerInstitution},
+		{"he makes the first approver; certwindow staff code hands over the half he may not see", s.firstApprover},
+		{"he registers the institution and two scopes, and with the approver a clerk", s.registerInstitution},
 		{"the clerk signs in and must change the initial password", s.clerkSignsIn},
 		{"the clerk registers two persons", s.registerPersons},
 		{"the clerk registers an iPhone, a shared tablet with two users, and a spare phone", s.registerDevices},
@@ -59,7 +60,7 @@ func (s *Story) registerInstitution(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	a, err := s.admin.addStaff(ctx, "counter1", "張櫃檯", "clerk", stage.Window)
+	a, err := s.hire(ctx, "counter1", "張櫃檯", "clerk", stage.Window)
 	s.clerk = &clerk{who: a}
 	return "", err
 }

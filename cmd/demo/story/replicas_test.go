@@ -33,7 +33,7 @@ func (c *clerk) at(st *stage.Stage, i int) *clerk {
 
 // HCA-8.1.1: a session begun at one server is good at the other, and ended at one it is ended at both.
 func oneSession(t *testing.T, st *stage.Stage, s *Story) {
-	account, err := s.admin.addStaff(t.Context(), "counter2", "李櫃檯", "clerk", stage.Window)
+	account, err := s.hire(t.Context(), "counter2", "李櫃檯", "clerk", stage.Window)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,9 @@ type Story struct {
 	life  time.Duration // of a text for the card
 	cards *reader
 
-	admin *clerk
-	clerk *clerk
+	admin    *clerk
+	approver *clerk
+	clerk    *clerk
 
 	wang, chen            person
 	iphone, tablet, spare device
@@ -91,4 +92,6 @@ func (s *Story) play(ctx context.Context, scenes []scene) error {
 }
 
 // Logins are the accounts with which a person can look around.
-func (s *Story) Logins() []stage.Account { return []stage.Account{s.admin.who, s.clerk.who} }
+func (s *Story) Logins() []stage.Account {
+	return []stage.Account{s.admin.who, s.approver.who, s.clerk.who}
+}

@@ -95,12 +95,15 @@ func secretsOf(t *testing.T, s *Story, w *watcher) []secret {
 	return out.list
 }
 
+// handoverPath ends the address at which a half of an account's credentials is shown.
+const handoverPath = "/handover"
+
 // secretFields are the fields of forms that hold what may not be found elsewhere, by the form's address.
 var secretFields = map[string]map[string]string{
 	"/login":       {"password": "password", "code": "TOTP code"},
 	"/password":    {"current": "password", "next": "changed password"},
 	"/persons/new": {"name": "name", "national_id": "national id", "holder": "holder", "email": "e-mail", "phone": "phone"},
-	"/staff/new":   {"name": "name of staff"},
+	handoverPath:   {"name": "name of staff"},
 }
 
 func fromForm(out *secrets, x stage.Exchange) {
@@ -116,7 +119,11 @@ func fromForm(out *secrets, x stage.Exchange) {
 	}
 	out.add("CSRF token", form.Get("csrf"))
 	out.add("short code of a binding", form.Get("short_code"))
-	for field, what := range secretFields[x.Request.URL.Path] {
+	where := x.Request.URL.Path
+	if strings.HasSuffix(where, handoverPath) {
+		where = handoverPath
+	}
+	for field, what := range secretFields[where] {
 		_, person := secretFields["/persons/new"][field]
 		out.put(secret{what: what, value: form.Get(field), person: person, rest: person || strings.Contains(what, "password")})
 	}
@@ -143,10 +150,13 @@ func fromAnswer(out *secrets, x stage.Exchange) {
 			out.put(secret{what: "code of a binding", value: at.Query().Get("code"), rest: true})
 		}
 	}
-	if x.Request.URL.Path == "/staff/new" && x.Status == http.StatusOK {
-		if m := codePattern.FindAllStringSubmatch(body, -1); len(m) >= 3 {
-			out.put(secret{what: "initial password", value: m[1][2], rest: true})
-			out.put(secret{what: "TOTP secret", value: m[2][2], rest: true})
+	if strings.HasSuffix(x.Request.URL.Path, handoverPath) && x.Status == http.StatusOK {
+		if m := codePattern.FindAllStringSubmatch(body, -1); len(m) == 2 {
+			what := "initial password"
+			if bytes.Contains(x.Sent, []byte("half=code")) {
+				what = "TOTP secret"
+			}
+			out.put(secret{what: what, value: m[1][2], rest: true})
 		}
 	}
 }
