@@ -35,6 +35,10 @@ type Person struct {
 	Active      bool
 	Memberships []Membership
 	CreatedAt   time.Time
+	// ErasureListedAt is when the person was put on the list of those to be erased, ErasedAt when that was done: then
+	// every text above is empty (HCA-9).
+	ErasureListedAt *time.Time
+	ErasedAt        *time.Time
 }
 
 // Membership says that a person practises, or practised, at an institution.
@@ -158,6 +162,9 @@ type Tx interface {
 
 	AppTx
 	CheckInTx
+	NoticeTx
+	UnmaskTx
+	RetentionTx
 
 	// Audit adds a row in this transaction (HCA-8.1.6).
 	Audit(e ra.Event) error

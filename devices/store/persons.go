@@ -69,7 +69,10 @@ func (s *Store) sealPerson(p devices.Person) (person, error) {
 }
 
 func (s *Store) openPerson(r person) (devices.Person, error) {
-	p := devices.Person{ID: r.ID, Locale: r.Locale, Active: r.Active, CreatedAt: r.CreatedAt}
+	p := devices.Person{ID: r.ID, Locale: r.Locale, Active: r.Active, CreatedAt: r.CreatedAt, ErasureListedAt: r.ErasureListedAt, ErasedAt: r.ErasedAt}
+	if r.ErasedAt != nil {
+		return p, nil
+	}
 	for _, f := range []struct {
 		column string
 		sealed []byte
