@@ -111,7 +111,7 @@ func (s *Service) Unmaskings(ctx context.Context, actor ra.Actor, id ra.PersonID
 func (s *Service) UnmaskFacts(ctx context.Context, actor ra.Actor, at ra.InstitutionCode, purpose string) (facts map[string]string, err error) {
 	purpose = strings.TrimSpace(purpose)
 	if n := utf8.RuneCountInString(purpose); n < policy.MinUnmaskNote || n > 500 || checkText("purpose", purpose, 500) != nil {
-		return nil, ra.Refuse("HCA-8.1.5", "unmask-note", "Write in 10 to 500 characters what the data is needed for. Nothing was proposed.", nil)
+		return nil, ra.Refuse("HCA-8.1.5", "unmask-note", "Write in 6 to 500 characters what the data is needed for. Nothing was proposed.", nil)
 	}
 	if actor.Institution != "" && actor.Institution != at {
 		return nil, forbidden()

@@ -19,7 +19,7 @@ func TestUnmask(t *testing.T) {
 		{"one too many", "contact", note, MaxUnmaskings, "unmask-too-many"},
 		{"no reason", "", note, 0, "unmask-reason"},
 		{"a reason of one's own", "curious", note, 0, "unmask-reason"},
-		{"not explained", "identify", "  because ", 0, "unmask-note"},
+		{"not explained", "identify", "  why ", 0, "unmask-note"},
 		{"a novel", "identify", strings.Repeat("字", 501), 0, "unmask-note"},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantDecision(t, Unmask(c.reason, c.note, c.before), "HCA-8.1.5", c.code) })

@@ -16,7 +16,7 @@ const (
 	MaxUnmaskings = 20
 	UnmaskWindow  = time.Hour
 	// MinUnmaskNote is how many characters say what it is for, at least.
-	MinUnmaskNote = 10
+	MinUnmaskNote = 6
 	maxUnmaskNote = 500
 	// MaxUnmaskedList is how many persons two may agree to unmask at once, and UnmaskedListLife how long the one who
 	// asked has to fetch them.
@@ -31,7 +31,7 @@ func Unmask(reason, note string, before int) Decision {
 	case !slices.Contains(UnmaskReasons, reason):
 		return Refuse("HCA-8.1.5", "unmask-reason", "Choose why the data is to be shown. Nothing was shown.")
 	case n < MinUnmaskNote || n > maxUnmaskNote:
-		return Refuse("HCA-8.1.5", "unmask-note", "Write in 10 to 500 characters what the data is needed for. Nothing was shown.")
+		return Refuse("HCA-8.1.5", "unmask-note", "Write in 6 to 500 characters what the data is needed for. Nothing was shown.")
 	case before >= MaxUnmaskings:
 		return Refuse("HCA-8.1.5", "unmask-too-many", "You have seen as many records as one may in an hour. Nothing was shown; for a list, propose one to a second person.")
 	}

@@ -39,6 +39,11 @@ func (c *check) application(p *page, a *application) error {
 		c.found(State, "HCA-5.1.1", a.object(), "it is of the unknown kind %q", a.kind)
 		return nil
 	}
+	if a.erased {
+		if err := c.erasure(a); err != nil {
+			return err
+		}
+	}
 	c.exchanged(p, a)
 	c.nonce(p, a)
 	c.applicationLog(p, a)
@@ -145,10 +150,28 @@ func (c *check) nonce(p *page, a *application) {
 	c.must(n.purpose == purpose && n.person == a.person && n.device == a.device, Nonce, "HCA-8.1.4", a.object(),
 		"its nonce was issued for another purpose, person or device")
 	c.must(n.redeemed.Valid == (a.consent != nil), Nonce, "HCA-8.1.4", a.object(), "nonce redeemed: %v, signed: %v", n.redeemed.Valid, a.consent != nil)
+	if a.erased {
+		return
+	}
 	c.must(strings.Contains(string(a.text), "\nnonce: "+a.nonce+"\n"), Nonce, "HCA-8.1.4", a.object(), "its text does not hold its nonce")
 	c.must(strings.Contains(string(a.text), "\nexpires: "+stamp(n.expires)+"\n"), Nonce, "HCA-8.1.4", a.object(),
 		"its text does not end when its nonce ends, at %s", stamp(n.expires))
 	c.must(!n.redeemed.Valid || !n.redeemed.Time.Before(a.created), Nonce, "HCA-8.1.4", a.object(), "its nonce was redeemed before it was made")
+}
+
+// erasure wants the log to say that the person's data was erased, and nothing of the application to be under way: what
+// is called erased is not judged any more.
+func (c *check) erasure(a *application) error {
+	told := false
+	err := c.each(`SELECT seq FROM audit_events WHERE object = ? AND act = 'person.erase' AND outcome = 'done'`, []any{"person/" + a.person},
+		func(scan func(...any) error) error {
+			var seq int64
+			told = true
+			return scan(&seq)
+		})
+	c.must(told, Row, "HCA-9", a.object(), "it is erased, and no row of the log says person.erase")
+	c.must(a.is("completed", "refused", "lapsed", "voided"), State, "HCA-9", a.object(), "it is %s, and erased", a.state)
+	return err
 }
 
 // applicationLog wants the audit row of each act that the application shows (HCA-8.1.6: no row, no act).

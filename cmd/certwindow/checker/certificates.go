@@ -22,6 +22,9 @@ func (c *check) certificate(p *page, a *application, x *certificate, v *cardmsg.
 		bad("person, device, institution, design or binding is not that of application %s", a.id)
 	}
 	c.certificateState(p, x)
+	if a.erased {
+		return
+	}
 	cert, err := certpath.ParseCertificate(x.der)
 	if err != nil {
 		bad("it cannot be read: %v", err)
@@ -106,7 +109,7 @@ func (c *check) certificateLog(p *page, x *certificate) {
 // application, and vouched for by the module (HCA-6.3.5).
 func (c *check) key(p *page, a *application, own *certificate) {
 	k, there := p.keys[a.id]
-	needed := a.kind == "enrolment" && a.design == "hsm" && (a.is("requested", "sent", "disputed") || a.is("completed") && own != nil && own.valid())
+	needed := !a.erased && a.kind == "enrolment" && a.design == "hsm" && (a.is("requested", "sent", "disputed") || a.is("completed") && own != nil && own.valid())
 	bound, known := p.devices[a.device]
 	switch {
 	case needed && !known:

@@ -28,7 +28,7 @@ const clockSkew = 5 * time.Minute
 // first judgement, from the roots that are pinned now. It gives the message when it holds. What is not judged again
 // are the marks of an IC card, which may have changed.
 func (c *check) consent(p *page, a *application) (*cardmsg.Verified, error) {
-	if a.consent == nil {
+	if a.consent == nil || a.erased {
 		return nil, nil
 	}
 	c.counts.Consents++

@@ -17,6 +17,7 @@ type application struct {
 	ground, nonce, failure                               string
 	text, challenge, consent, proof, csr                 []byte
 	bare                                                 bool
+	erased                                               bool // its personal data, because the retention had ended (HCA-9)
 	created                                              time.Time
 }
 
@@ -90,12 +91,12 @@ func (c *check) load(after string) (*page, error) {
 	p := &page{own: map[string]*certificate{}, byID: map[string]*certificate{}, requests: map[string]request{}, keys: map[string]keyRow{},
 		nonces: map[string]nonceRow{}, devices: map[string]int64{}, revocations: map[string][]revocation{}, log: map[string]bool{}}
 	err := c.each(`SELECT id, kind, state, person_id, device_id, institution, key_design, generation, slot, certificate_id, ground, nonce, failure_code,
-		text, challenge, consent, proof, csr, consent_bare, created_at FROM applications WHERE id > ? ORDER BY id LIMIT ?`, []any{after, pageSize},
+		text, challenge, consent, proof, csr, consent_bare, created_at, erased_at IS NOT NULL FROM applications WHERE id > ? ORDER BY id LIMIT ?`, []any{after, pageSize},
 		func(scan func(...any) error) error {
 			a := &application{}
 			p.applications = append(p.applications, a)
 			return scan(&a.id, &a.kind, &a.state, &a.person, &a.device, &a.institution, &a.design, &a.generation, &a.slot, &a.certificate, &a.ground,
-				&a.nonce, &a.failure, &a.text, &a.challenge, &a.consent, &a.proof, &a.csr, &a.bare, &a.created)
+				&a.nonce, &a.failure, &a.text, &a.challenge, &a.consent, &a.proof, &a.csr, &a.bare, &a.created, &a.erased)
 		})
 	if err != nil || len(p.applications) == 0 {
 		return p, err

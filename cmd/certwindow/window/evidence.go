@@ -26,6 +26,9 @@ func (w *Window) Evidence(ctx context.Context, actor ra.Actor, id ra.Application
 		if a, err = tx.Application(actor.Institution, id); err != nil {
 			return err
 		}
+		if a.ErasedAt != nil {
+			return ra.Errorf(ra.KindConflict, "person-erased", nil, "The person's data was erased when its retention ended; the evidence with it.")
+		}
 		if a.State != ra.AppCompleted || a.Consent == nil {
 			return ra.Errorf(ra.KindConflict, "no-evidence", nil, "Evidence exists of applications that a card signed and the HCA carried out.")
 		}
