@@ -8,12 +8,6 @@ import (
 	"certwindow/ra/cardmsg"
 )
 
-// Answer is what a card component gave for a text that asks only who signs: to log in, or to link a card.
-type Answer struct {
-	Signature   []byte // DER SignedData; a bare PKCS #1 signature over the text where Certificate is there
-	Certificate []byte // the card's, from a component that makes no SignedData
-}
-
 // Identity is who signed.
 type Identity struct {
 	Holder            string // what identifies him on his card; never empty
@@ -23,8 +17,21 @@ type Identity struct {
 
 // Identify tells whose card signed a text, judged with the same chain, marks and status answers as a consent
 // (HCA-5.1.1). want names no holder: who it is, is the answer. A refusal is an *ra.Error.
-func (v *Verifier) Identify(ctx context.Context, want Expected, a Answer) (Identity, error) {
-	m, err := v.judge(ctx, want, a)
+func (v *Verifier) Identify(ctx context.Context, want Expected, s Signature) (Identity, error) {
+	s, err := s.Over(want.Text, want.Clause)
+	if err != nil {
+		return Identity{}, err
+	}
+	want.Bare = s.Bare != nil
+	u, err := cardmsg.Decode(s.CMS)
+	if err != nil {
+		return Identity{}, refused(err)
+	}
+	verify := u.Verify
+	if want.Bare {
+		verify = u.VerifyBare
+	}
+	m, err := verify(ctx, v.options(want))
 	if err != nil {
 		return Identity{}, refused(err)
 	}
@@ -33,15 +40,4 @@ func (v *Verifier) Identify(ctx context.Context, want Expected, a Answer) (Ident
 	}
 	signer, message := m.Signer().Fingerprint(), m.SHA256()
 	return Identity{Holder: m.Holder(), SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(message[:])}, nil
-}
-
-func (v *Verifier) judge(ctx context.Context, want Expected, a Answer) (*cardmsg.Verified, error) {
-	if len(a.Certificate) > 0 {
-		return cardmsg.VerifyBare(ctx, want.Text, a.Signature, a.Certificate, v.options(want))
-	}
-	u, err := cardmsg.Decode(a.Signature)
-	if err != nil {
-		return nil, err
-	}
-	return u.Verify(ctx, v.options(want))
 }

@@ -95,9 +95,32 @@ func (h *house) wait(d time.Duration) {
 
 // Verify judges a card's message as the window does, with the status answers of the test's own PKI.
 func (h *house) Verify(ctx context.Context, want consent.Expected, der []byte) (consent.Verified, error) {
+	m, err := h.judge(ctx, want, der)
+	if err != nil {
+		return consent.Verified{}, err
+	}
+	signer, sum := m.Signer().Fingerprint(), m.SHA256()
+	return consent.Verified{Bare: m.Bare(), Proof: []byte("{}"), SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(sum[:])}, nil
+}
+
+// Identify tells whose card signed, for signing in.
+func (h *house) Identify(ctx context.Context, want consent.Expected, s consent.Signature) (consent.Identity, error) {
+	s, err := s.Over(want.Text, want.Clause)
+	if err != nil {
+		return consent.Identity{}, err
+	}
+	want.Bare = s.Bare != nil
+	m, err := h.judge(ctx, want, s.CMS)
+	if err != nil {
+		return consent.Identity{}, err
+	}
+	return consent.Identity{Holder: m.Holder()}, nil
+}
+
+func (h *house) judge(ctx context.Context, want consent.Expected, der []byte) (*cardmsg.Verified, error) {
 	u, err := cardmsg.Decode(der)
 	if err != nil {
-		return consent.Verified{}, ra.Refuse("HCA-5.1.1", "malformed", err.Error(), err)
+		return nil, ra.Refuse("HCA-5.1.1", "malformed", err.Error(), err)
 	}
 	var all []*cardtest.Card
 	for _, c := range h.cards {
@@ -109,15 +132,11 @@ func (h *house) Verify(ctx context.Context, want consent.Expected, der []byte) (
 	}
 	m, err := verify(ctx, cardmsg.Options{Path: h.pki.Path(h.t, h.now(), all...), Clause: "HCA-5.1.1", Content: want.Text, Nonce: want.Nonce, Holder: want.Holder,
 		Name: want.Name, Skew: time.Minute, NotBefore: want.Issued, NotAfter: want.Expires})
-	if err != nil {
-		var c *cardmsg.Error
-		if errors.As(err, &c) {
-			return consent.Verified{}, ra.Refuse(c.Clause, c.Reason, c.Detail, err)
-		}
-		return consent.Verified{}, err
+	var c *cardmsg.Error
+	if errors.As(err, &c) {
+		return nil, ra.Refuse(c.Clause, c.Reason, c.Detail, err)
 	}
-	signer, sum := m.Signer().Fingerprint(), m.SHA256()
-	return consent.Verified{Bare: m.Bare(), Proof: []byte("{}"), SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(sum[:])}, nil
+	return m, err
 }
 
 func (h *house) standing(context.Context) policy.WindowStanding {
@@ -155,6 +174,10 @@ func buildWith(t *testing.T, component string) *house {
 			m := hmac.New(sha256.New, []byte("pepper"))
 			m.Write(data)
 			return m.Sum(nil), nil
+		}, Cards: &session.Cards{Judge: h, Window: ownCode, Site: "https://window.example"},
+		Institution: func(ctx context.Context, code ra.InstitutionCode) (bool, error) {
+			i, err := register.InstitutionFacts(h.db.Gorm.WithContext(ctx), code)
+			return i.Active, err
 		}})
 	if err != nil {
 		t.Fatal(err)

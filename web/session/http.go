@@ -10,6 +10,10 @@ import (
 // CookieName holds the token. The prefix makes browsers insist on Secure, on the path / and on no Domain.
 const CookieName = "__Host-cw"
 
+// BrowserCookieName holds the token of a browser that is about to sign in by card. It binds the text that the card
+// signs to the browser that was shown it (HCA-8.1.4).
+const BrowserCookieName = "__Host-cw-card"
+
 // FormField and FormHeader carry the session's form token on unsafe methods.
 const (
 	FormField  = "csrf"
@@ -19,6 +23,20 @@ const (
 // SetCookie gives the browser a session's token. It lives as long as the browser; the server decides when it ends.
 func SetCookie(w http.ResponseWriter, token Secret) {
 	http.SetCookie(w, &http.Cookie{Name: CookieName, Value: token.Reveal(), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+}
+
+// SetBrowserCookie gives the browser the token that its challenges are bound to.
+func SetBrowserCookie(w http.ResponseWriter, token Secret) {
+	http.SetCookie(w, &http.Cookie{Name: BrowserCookieName, Value: token.Reveal(), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+}
+
+// BrowserTokenOf is the token of a request's browser cookie, empty when it has none.
+func BrowserTokenOf(r *http.Request) Secret {
+	c, err := r.Cookie(BrowserCookieName)
+	if err != nil || len(c.Value) != tokenLength {
+		return ""
+	}
+	return Secret(c.Value)
 }
 
 // ClearCookie takes the token away again.
@@ -59,7 +77,11 @@ func (x Session) CheckForm(r *http.Request) error {
 		got = r.PostFormValue(FormField)
 	}
 	if x.CSRF == "" || subtle.ConstantTimeCompare([]byte(got), []byte(x.CSRF)) != 1 {
-		return ra.Errorf(ra.KindForbidden, "form-token", nil, "The form is from another session. Nothing was changed; open the page anew and try again.")
+		return errFormToken()
 	}
 	return nil
+}
+
+func errFormToken() error {
+	return ra.Errorf(ra.KindForbidden, "form-token", nil, "The form is from another session. Nothing was changed; open the page anew and try again.")
 }

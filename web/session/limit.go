@@ -19,21 +19,23 @@ const (
 // limit counts an attempt against its address and its account, on one database for all replicas, and turns it
 // away when there were too many.
 func (s *Service) limit(ctx context.Context, address, account string, now time.Time) error {
-	window := now.Truncate(limitWindow)
-	for _, x := range []struct {
-		subject string
-		most    int
-	}{
-		{"address:" + prefixOf(address), limitPerAddress},
-		{"account:" + hex.EncodeToString(s.Sealer.Hash("login.account", account)), limitPerAccount},
-	} {
-		n, err := s.count(ctx, x.subject, window)
-		if err != nil {
-			return err
-		}
-		if n > x.most {
-			return ra.Errorf(ra.KindTooMany, "too-many-logins", nil, "Too many attempts to sign in. Wait a minute and try again.")
-		}
+	if err := s.limitOne(ctx, "address:"+prefixOf(address), limitPerAddress, now); err != nil {
+		return err
+	}
+	return s.limitAccount(ctx, account, now)
+}
+
+func (s *Service) limitAccount(ctx context.Context, account string, now time.Time) error {
+	return s.limitOne(ctx, "account:"+hex.EncodeToString(s.Sealer.Hash("login.account", account)), limitPerAccount, now)
+}
+
+func (s *Service) limitOne(ctx context.Context, subject string, most int, now time.Time) error {
+	n, err := s.count(ctx, subject, now.Truncate(limitWindow))
+	if err != nil {
+		return err
+	}
+	if n > most {
+		return ra.Errorf(ra.KindTooMany, "too-many-logins", nil, "Too many attempts to sign in. Wait a minute and try again.")
 	}
 	return nil
 }

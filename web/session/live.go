@@ -40,14 +40,19 @@ func (s *Service) Authenticate(ctx context.Context, token Secret, background boo
 		return Session{}, err
 	}
 	now := s.moment()
-	if d := policy.Session(r.StartedAt, r.LastUsedAt, now, s.Idle); !d.Allowed || !row.Active {
+	if d := policy.Session(r.StartedAt, r.LastUsedAt, now, s.Idle); !d.Allowed {
 		if err := s.end(ctx, r.Hash); err != nil {
 			return Session{}, err
 		}
-		if d.Allowed {
-			return Session{}, errNoSession()
-		}
 		return Session{}, &ra.Error{Kind: ra.KindUnauthenticated, Clause: d.Clause, Code: d.Code, Detail: d.Detail}
+	}
+	if err := s.mayStay(ctx, row); ra.KindOf(err) == ra.KindRefused {
+		if err := s.end(ctx, r.Hash); err != nil {
+			return Session{}, err
+		}
+		return Session{}, errNoSession()
+	} else if err != nil {
+		return Session{}, err
 	}
 	if !background && now.After(r.LastUsedAt) {
 		// The guard keeps a slow replica from turning the clock of a session back.
@@ -73,41 +78,74 @@ func (x Session) EndsAt() time.Time {
 	return most
 }
 
-func (s *Service) end(ctx context.Context, hash []byte) error {
-	if err := s.db.WithContext(ctx).Exec("DELETE FROM sessions WHERE hash = ?", hash).Error; err != nil {
-		return internal("write", err)
+// mayStay refuses an account that was stopped, or whose institution was.
+func (s *Service) mayStay(ctx context.Context, row staffRow) error {
+	if !row.Active {
+		return errStopped()
 	}
-	return nil
+	return s.inService(ctx, row)
 }
 
-// Logout ends this session.
+func (s *Service) end(ctx context.Context, hash []byte) error {
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return s.over(tx, "hash = ?", hash) })
+}
+
+// Logout ends this session, and forgets what was typed: its owner leaves, and means to.
 func (s *Service) Logout(ctx context.Context, x Session, actor ra.Actor) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Exec("DELETE FROM sessions WHERE hash = ?", x.hash).Error; err != nil {
-			return internal("write", err)
+		if err := s.leave(tx, x); err != nil {
+			return err
 		}
 		return s.Audit(tx, s.event(actor, "staff.logout", x.Staff.ID, x.Staff.Institution))
 	})
 }
 
-// LogoutEverywhere ends every session of the account, this one included (HCA-8.1.1).
+// LogoutEverywhere ends every session of the account, this one included (HCA-8.1.1). What was
+// typed in the others is there again after the next login, since nobody left them.
 func (s *Service) LogoutEverywhere(ctx context.Context, x Session, actor ra.Actor) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Exec("DELETE FROM sessions WHERE staff_id = ?", string(x.Staff.ID)).Error; err != nil {
-			return internal("write", err)
+		if err := s.leave(tx, x); err != nil {
+			return err
+		}
+		if err := s.over(tx, "staff_id = ?", string(x.Staff.ID)); err != nil {
+			return err
 		}
 		return s.Audit(tx, s.event(actor, "staff.logout-everywhere", x.Staff.ID, x.Staff.Institution))
 	})
 }
 
-// Sweep removes sessions that are over; it may run at any time and on every replica.
-func (s *Service) Sweep(ctx context.Context) error {
-	now := s.moment()
-	err := s.db.WithContext(ctx).Exec("DELETE FROM sessions WHERE last_used_at <= ? OR started_at <= ?", now.Add(-s.Idle), now.Add(-policy.MaxSession)).Error
-	if err != nil {
-		return internal("sweep", err)
+// leave ends a session that its owner leaves: nothing more can come of it.
+func (s *Service) leave(tx *gorm.DB, x Session) error {
+	if err := dropDrafts(tx, x); err != nil {
+		return err
+	}
+	if err := tx.Exec("DELETE FROM sessions WHERE hash = ?", x.hash).Error; err != nil {
+		return internal("write", err)
 	}
 	return nil
+}
+
+// Sweep removes sessions, drafts and challenges that are over; it may run at any time and on every replica.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.moment()
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := s.over(tx, "last_used_at <= ? OR started_at <= ?", now.Add(-s.Idle), now.Add(-policy.MaxSession)); err != nil {
+			return err
+		}
+		for _, x := range []struct {
+			sql    string
+			before time.Time
+		}{
+			{"DELETE FROM ended_sessions WHERE ended_at <= ?", now.Add(-DraftLife)},
+			{"DELETE FROM drafts WHERE saved_at <= ?", now.Add(-DraftLife)},
+			{"DELETE FROM card_challenges WHERE expires_at <= ?", now},
+		} {
+			if err := tx.Exec(x.sql, x.before).Error; err != nil {
+				return internal("sweep", err)
+			}
+		}
+		return nil
+	})
 }
 
 // ChangePassword sets the member of staff's own password. Every session of the account ends, and a new one begins.
@@ -130,7 +168,7 @@ func (s *Service) ChangePassword(ctx context.Context, x Session, current, next S
 	now := s.moment()
 	before := row.Password
 	row.Password, row.MustChange, row.PasswordAt = hash, false, now
-	g, sr, err := s.newGrant(row, actor.Address, now)
+	g, sr, err := s.newGrant(row, x.Method, actor.Address, now)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -143,8 +181,8 @@ func (s *Service) ChangePassword(ctx context.Context, x Session, current, next S
 		if res.RowsAffected != 1 {
 			return ra.Errorf(ra.KindConflict, "staff-changed", nil, "The account has changed meanwhile. Nothing was changed now; sign in again.")
 		}
-		if err := tx.Exec("DELETE FROM sessions WHERE staff_id = ?", row.ID).Error; err != nil {
-			return internal("write", err)
+		if err := s.over(tx, "staff_id = ?", row.ID); err != nil {
+			return err
 		}
 		if err := tx.Create(&sr).Error; err != nil {
 			return internal("write", err)

@@ -109,12 +109,34 @@ func (s *Service) check(ctx context.Context, row *staffRow, a Attempt, now time.
 	case !right:
 		return 0, ra.Refuse("HCA-8.2.6", "password-wrong", "The password is wrong.", nil)
 	case !row.Active:
-		return 0, ra.Refuse("HCA-8.1.6", "staff-stopped", "The account is stopped.", nil)
+		return 0, errStopped()
+	}
+	if err := s.inService(ctx, *row); err != nil {
+		return 0, err
 	}
 	if err := s.clear(ctx, row.ID, passwordTries); err != nil {
 		return 0, err
 	}
 	return s.checkCode(ctx, *row, a.Code, now)
+}
+
+func errStopped() error {
+	return ra.Refuse("HCA-8.1.6", "staff-stopped", "The account is stopped.", nil)
+}
+
+// inService refuses an account of an institution that is not active. The whole window's accounts have none.
+func (s *Service) inService(ctx context.Context, row staffRow) error {
+	if row.Institution == "" {
+		return nil
+	}
+	active, err := s.Institution(ctx, ra.InstitutionCode(row.Institution))
+	if err != nil {
+		return internal("institution", err)
+	}
+	if !active {
+		return ra.Refuse("HCA-3.7", "institution-inactive", "The account's institution is suspended.", nil)
+	}
+	return nil
 }
 
 func (s *Service) checkCode(ctx context.Context, row staffRow, code Secret, now time.Time) (int64, error) {
@@ -177,7 +199,7 @@ func (s *Service) clear(ctx context.Context, id string, t tries) error {
 // admit uses the code up and starts a session, in one transaction. The guard makes it work once only across
 // replicas, and not when the account was stopped or its password set anew meanwhile (HCA-8.2.7(3)).
 func (s *Service) admit(ctx context.Context, row staffRow, step int64, a Attempt, ev ra.Event, now time.Time) (Grant, error) {
-	g, sr, err := s.newGrant(row, a.Address, now)
+	g, sr, err := s.newGrant(row, byPassword, a.Address, now)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -200,7 +222,7 @@ func (s *Service) admit(ctx context.Context, row staffRow, step int64, a Attempt
 }
 
 // newGrant makes a session's token, its form token, and its row.
-func (s *Service) newGrant(row staffRow, address string, now time.Time) (Grant, sessionRow, error) {
+func (s *Service) newGrant(row staffRow, method, address string, now time.Time) (Grant, sessionRow, error) {
 	st, err := s.staff(row)
 	if err != nil {
 		return Grant{}, sessionRow{}, err
@@ -212,11 +234,11 @@ func (s *Service) newGrant(row staffRow, address string, now time.Time) (Grant, 
 	b64 := base64.RawURLEncoding
 	token := b64.EncodeToString(b[:32])
 	sum := sha256.Sum256([]byte(token))
-	r := sessionRow{Hash: sum[:], StaffID: row.ID, CSRF: b64.EncodeToString(b[32:]), Address: address, StartedAt: now, LastUsedAt: now}
+	r := sessionRow{Hash: sum[:], StaffID: row.ID, CSRF: b64.EncodeToString(b[32:]), Address: address, Method: method, StartedAt: now, LastUsedAt: now}
 	return Grant{Token: Secret(token), Session: s.session(st, r)}, r, nil
 }
 
 func (s *Service) session(st Staff, r sessionRow) Session {
 	return Session{Staff: st, CSRF: r.CSRF, Name: hex.EncodeToString(s.Sealer.Hash("session.name", string(r.Hash))[:8]),
-		StartedAt: r.StartedAt, Idle: s.Idle, LastUsed: r.LastUsedAt, hash: r.Hash}
+		Method: r.Method, StartedAt: r.StartedAt, Idle: s.Idle, LastUsed: r.LastUsedAt, hash: r.Hash}
 }

@@ -87,9 +87,13 @@ func (s *Service) Stop(ctx context.Context, actor ra.Actor, id ra.StaffID) error
 	})
 }
 
+// dropAndAudit ends every session of an account for good, with all that was typed in them: whoever had one open may not
+// have been its owner.
 func (s *Service) dropAndAudit(tx *gorm.DB, id ra.StaffID, ev ra.Event) error {
-	if err := tx.Exec("DELETE FROM sessions WHERE staff_id = ?", string(id)).Error; err != nil {
-		return internal("write", err)
+	for _, table := range []string{"sessions", "ended_sessions", "drafts"} {
+		if err := tx.Exec("DELETE FROM "+table+" WHERE staff_id = ?", string(id)).Error; err != nil {
+			return internal("write", err)
+		}
 	}
 	return s.Audit(tx, ev)
 }

@@ -36,6 +36,7 @@ type sessionRow struct {
 	StaffID    string    `gorm:"column:staff_id"`
 	CSRF       string    `gorm:"column:csrf"`
 	Address    string    `gorm:"column:address"`
+	Method     string    `gorm:"column:method"`
 	StartedAt  time.Time `gorm:"column:started_at"`
 	LastUsedAt time.Time `gorm:"column:last_used_at"`
 }

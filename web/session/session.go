@@ -1,6 +1,6 @@
 // Package session keeps the window's staff: their accounts, how they sign in, and for how long they stay
-// signed in (HCA-8.1.1, HCA-8.1.6, HCA-8.2.6, HCA-8.2.7). It is the only SQL on the tables staff, sessions
-// and login_attempts.
+// signed in (HCA-8.1.1, HCA-8.1.6, HCA-8.2.6, HCA-8.2.7). It is the only SQL on the tables of
+// staff, their cards, sessions, drafts and attempts to sign in.
 package session
 
 import (
@@ -65,6 +65,7 @@ type Session struct {
 	Staff     Staff
 	CSRF      string // goes into every form (see CheckForm)
 	Name      string // names the session in audit events; not its token
+	Method    string // how it was begun: "password" or "card"
 	StartedAt time.Time
 	Idle      time.Duration // how long it may lie unused
 	LastUsed  time.Time
@@ -85,16 +86,19 @@ type Sealer interface {
 	Hash(column, value string) []byte
 }
 
-// Deps is what the service needs of the rest of the house. Every field must be set.
+// Deps is what the service needs of the rest of the house. Every field without a remark must be set.
 type Deps struct {
 	Sealer Sealer
 	Pepper factor.Pepper // HCA-8.2.6(6)
 	Now    func() time.Time
 	Rand   io.Reader                           // safe for concurrent use
 	Audit  func(tx *gorm.DB, e ra.Event) error // appends in the same transaction
-	Idle   time.Duration                       // at most ten minutes (HCA-8.1.1)
-	Cost   factor.PasswordCost                 // zero: factor.DefaultCost
-	Issuer string                              // shown by authenticator apps beside the account
+	// Institution tells whether an institution is active; its accounts sign in and stay signed in only while it is.
+	Institution func(ctx context.Context, code ra.InstitutionCode) (active bool, err error)
+	Cards       *Cards              // nil: nobody signs in by card
+	Idle        time.Duration       // at most ten minutes (HCA-8.1.1)
+	Cost        factor.PasswordCost // zero: factor.DefaultCost
+	Issuer      string              // shown by authenticator apps beside the account
 }
 
 // passwordLabel keeps the passwords of staff apart from every other kind.
@@ -109,8 +113,11 @@ type Service struct {
 
 // New makes the service, or refuses when a dependency is missing or the idle limit is past the rule's.
 func New(db *gorm.DB, d Deps) (*Service, error) {
-	if db == nil || d.Sealer == nil || d.Pepper == nil || d.Now == nil || d.Rand == nil || d.Audit == nil {
+	if db == nil || d.Sealer == nil || d.Pepper == nil || d.Now == nil || d.Rand == nil || d.Audit == nil || d.Institution == nil {
 		return nil, errors.New("session: a dependency is missing")
+	}
+	if d.Cards != nil && (d.Cards.Judge == nil || d.Cards.Window == "" || d.Cards.Site == "") {
+		return nil, errors.New("session: signing in by card needs its judge, the window and the site")
 	}
 	if d.Idle <= 0 || d.Idle > policy.MaxIdle {
 		return nil, errors.New("session: the idle limit must be above zero and at most ten minutes (HCA-8.1.1)")

@@ -17,6 +17,7 @@ import (
 	"certwindow/hsm/seal"
 	"certwindow/ra"
 	"certwindow/ra/approve"
+	"certwindow/ra/cardmsg/cardtest"
 	"certwindow/ra/store"
 	"certwindow/ra/store/storetest"
 )
@@ -31,6 +32,10 @@ type bench struct {
 	mu      sync.Mutex
 	at      time.Time
 	events  []ra.Event
+
+	suspended map[ra.InstitutionCode]bool
+	pki       *cardtest.PKI // of the cards; see pack
+	cards     []*cardtest.Card
 }
 
 // cheap keeps tests quick; what they prove does not depend on the cost.
@@ -53,13 +58,18 @@ func each(t *testing.T, f func(*testing.T, *bench)) {
 
 func newBench(t *testing.T, db *store.DB) *bench {
 	t.Helper()
-	b := &bench{t: t, at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)}
+	b := &bench{t: t, at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), suspended: map[ra.InstitutionCode]bool{}}
 	sealer, err := seal.New(make([]byte, 32), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.Service, err = New(db.Gorm, Deps{Sealer: sealer, Pepper: b.pepper, Now: b.now, Rand: rand.Reader,
-		Audit: b.audit, Idle: 10 * time.Minute, Cost: cheap})
+		Audit: b.audit, Idle: 10 * time.Minute, Cost: cheap, Cards: &Cards{Judge: b, Window: "0101090517", Site: "https://window.example"},
+		Institution: func(_ context.Context, code ra.InstitutionCode) (bool, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return !b.suspended[code], nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +83,11 @@ func TestModels(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		var others []string
 		for _, c := range storetest.Columns(t, db) {
-			if !slices.Contains([]string{"staff", "sessions", "staff_handovers", "system"}, c.Table) {
+			if !slices.Contains([]string{"staff", "sessions", "staff_handovers", "system", "staff_cards", "card_challenges", "ended_sessions", "drafts"}, c.Table) {
 				others = append(others, c.Table)
 			}
 		}
-		storetest.Models(t, db, others, &staffRow{}, &sessionRow{}, &handoverRow{}, &systemRow{})
+		storetest.Models(t, db, others, &staffRow{}, &sessionRow{}, &handoverRow{}, &systemRow{}, &cardRow{}, &challengeRow{}, &endedRow{}, &draftRow{})
 	})
 }
 
@@ -98,6 +108,12 @@ func (b *bench) wait(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.at = b.at.Add(d)
+}
+
+func (b *bench) suspend(code ra.InstitutionCode, yes bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.suspended[code] = yes
 }
 
 func (b *bench) audit(_ *gorm.DB, e ra.Event) error {
@@ -221,6 +237,7 @@ func testNewRefusesWhatIsMissingOrLoose(t *testing.T, b *bench) {
 	for name, change := range map[string]func(*Deps){
 		"sealer": func(d *Deps) { d.Sealer = nil }, "pepper": func(d *Deps) { d.Pepper = nil }, "now": func(d *Deps) { d.Now = nil },
 		"rand": func(d *Deps) { d.Rand = nil }, "audit": func(d *Deps) { d.Audit = nil }, "no idle": func(d *Deps) { d.Idle = 0 },
+		"institution": func(d *Deps) { d.Institution = nil }, "cards": func(d *Deps) { d.Cards = &Cards{Judge: b} },
 		"idle past HCA-8.1.1": func(d *Deps) { d.Idle = 10*time.Minute + time.Second }, "cost": func(d *Deps) { d.Cost = factor.PasswordCost{Time: 1} },
 	} {
 		d := b.Deps

@@ -63,6 +63,8 @@ type Window struct {
 	Dedicated *Dedicated
 
 	sealer    *seal.Sealer
+	register  *devicestore.Store
+	cards     *consent.Verifier
 	trust     trust
 	statusKey crypto.PublicKey
 	replica   string // names this process among the replicas
@@ -84,7 +86,7 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger, now func() ti
 		return nil, err
 	}
 	w := &Window{Config: c, Log: log, now: now, replica: fmt.Sprintf("%s/%d", host, os.Getpid())}
-	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openTrust, w.openGateway, w.openUseCases} {
+	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openTrust, w.openGateway, w.openUseCases, w.openAccounts} {
 		if err := step(ctx); err != nil {
 			w.Close()
 			return nil, err
@@ -154,16 +156,14 @@ func (w *Window) openStores(ctx context.Context) error {
 	if mode != w.Config.Mode {
 		return fmt.Errorf("the database belongs to %s mode; a database that was ever used in development cannot serve production, nor the other way", mode)
 	}
+	w.register = register
 	w.Registry = devices.New(register, w.now, rand.Reader)
 	mail, err := w.smtp()
 	if err != nil {
 		return err
 	}
 	w.Notify = notify.New(w.Store, register, notify.NewMail(mail), w.Config.Window.Name, w.now)
-	w.Accounts, err = session.New(w.DB.Gorm, session.Deps{Sealer: sealer, Now: w.now, Rand: rand.Reader, Audit: store.AppendEvent,
-		Idle: time.Duration(w.Config.Limits.Idle), Issuer: w.Config.Window.Name,
-		Pepper: func(ctx context.Context, data []byte) ([]byte, error) { return w.Token.MAC(ctx, p11.MACLabel, data) }})
-	return err
+	return nil
 }
 
 func (w *Window) smtp() (notify.SMTP, error) {
@@ -257,6 +257,7 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	}
 	verifier := consent.New(consent.Config{Anchors: w.trust.anchors, Intermediates: w.trust.intermediates, Fetcher: w.trust.fetcher, Marks: marks,
 		Skew: time.Duration(w.Config.Card.Skew), HolderOID: holder}, w.Store.IsMobile, w.now)
+	w.cards = verifier
 	limits, code := w.Config.Limits, ra.InstitutionCode(w.Config.Window.Institution)
 	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, verifier, w.Token, w.Dedicated.Standing,
 		enrol.Config{Window: code, MessageLife: time.Duration(limits.MessageLife), KeyLife: time.Duration(limits.KeyLife)}, w.now, rand.Reader)
