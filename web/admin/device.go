@@ -24,7 +24,7 @@ var deviceRoutes = []route{
 	{method: get, path: "/devices/:id/binding", handle: (*page).binding, roles: counter},
 	{method: post, path: "/devices/:id/binding", handle: (*page).offerBinding, roles: counter},
 	{method: get, path: "/devices/:id/binding/state", handle: (*page).bindingState, roles: counter, poll: true},
-	{method: post, path: "/devices/:id/binding/confirm", handle: (*page).confirmBinding, roles: counter},
+	{method: post, path: "/devices/:id/binding/confirm", handle: (*page).confirmBinding, roles: counter, private: true},
 	{method: post, path: "/devices/:id/binding/reject", handle: (*page).rejectBinding, roles: counter},
 }
 

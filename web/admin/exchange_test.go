@@ -186,4 +186,3 @@ func (h *house) serverFault() error {
 	}
 	return err
 }
-

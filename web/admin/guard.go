@@ -57,7 +57,7 @@ func (s *Site) guard(r route) echo.HandlerFunc {
 			return r.handle(p)
 		}
 		if err := p.signIn(r); err != nil {
-			return p.sendToLogin(err)
+			return p.sendToLogin(r, err)
 		}
 		most := int64(maxForm)
 		if r.upload {
@@ -67,6 +67,9 @@ func (s *Site) guard(r route) echo.HandlerFunc {
 			return err
 		}
 		if err := p.who.CheckForm(c.Request()); err != nil {
+			if page, ok := p.keepFromBefore(r); ok {
+				return c.Redirect(http.StatusSeeOther, page)
+			}
 			return err
 		}
 		if p.who.Staff.MustChange && !r.first {
@@ -77,10 +80,21 @@ func (s *Site) guard(r route) echo.HandlerFunc {
 			return &ra.Error{Kind: ra.KindForbidden, Clause: d.Clause, Code: d.Code, Detail: d.Detail}
 		}
 		if !r.allows(p.who.Staff.Role) {
-			return &ra.Error{Kind: ra.KindForbidden, Clause: "HCA-8.1.6", Code: "role-not-allowed", Detail: "Your role may not do this. Nothing was changed."}
+			return s.Accounts.RefuseRole(p.ctx(), p.who, p.actor(), r.method, r.path, r.method == http.MethodGet)
 		}
-		return r.handle(p)
+		if err := r.handle(p); err != nil {
+			return err
+		}
+		return p.sent(r)
 	}
+}
+
+// sent forgets what was kept of a form, once it has been sent and taken.
+func (p *page) sent(r route) error {
+	if !r.kept() || r.method != http.MethodPost || p.Response().Status >= http.StatusBadRequest {
+		return nil
+	}
+	return p.site.Accounts.Sent(p.ctx(), p.who, p.Request().URL.Path)
 }
 
 // signIn finds the session of the request's cookie.
@@ -95,22 +109,29 @@ func (p *page) signIn(r route) error {
 }
 
 // sendToLogin answers a request without a session: people are sent to sign in and come back to where they
-// were; programs get the problem.
+// were; programs get the problem. A form that was posted into a session that is over is kept for its sender.
 //
 // The cookie is not sent when a link on another site, such as a colleague's web mail, led here. A page that
 // loads itself again brings it.
-func (p *page) sendToLogin(err error) error {
+func (p *page) sendToLogin(to route, err error) error {
 	r := p.Request()
-	if ra.KindOf(err) != ra.KindUnauthenticated || r.Method != http.MethodGet || !problem.WantsPage(r) {
+	if ra.KindOf(err) != ra.KindUnauthenticated {
+		return err
+	}
+	q := url.Values{"next": {r.URL.RequestURI()}}
+	if code := ra.AsError(err).Code; code != "no-session" {
+		q.Set("why", code)
+	}
+	if page, ok := p.keepPosted(to); ok {
+		q.Set("next", page)
+		q.Set("kept", "yes")
+		return p.Redirect(http.StatusSeeOther, "/login?"+q.Encode())
+	}
+	if r.Method != http.MethodGet || !problem.WantsPage(r) {
 		return err
 	}
 	if session.TokenOf(r) == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		return p.show(http.StatusOK, "bounce", view{Title: "bounce.title", Data: r.URL.RequestURI()})
-	}
-	q := url.Values{"next": {r.URL.RequestURI()}}
-	if code := ra.AsError(err).Code; code != "no-session" {
-		session.ClearCookie(p.Response())
-		q.Set("why", code)
 	}
 	return p.Redirect(http.StatusSeeOther, "/login?"+q.Encode())
 }

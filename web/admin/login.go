@@ -26,12 +26,14 @@ var sessionRoutes = []route{
 
 // loginData is what the sign-in page shows beside its form.
 type loginData struct {
-	Next string
-	Why  string // a key of the catalogue: why the last session ended
+	Next  string
+	Cards bool   // signing in by card is offered
+	Kept  bool   // what was typed is kept for who signs in again
+	Why   string // a key of the catalogue: why the last session ended
 }
 
 func (p *page) loginForm() error {
-	d := loginData{Next: localPath(p.QueryParam("next"))}
+	d := loginData{Next: localPath(p.QueryParam("next")), Kept: p.QueryParam("kept") == "yes", Cards: p.site.Accounts.TakesCards()}
 	if why := "code." + p.QueryParam("why"); why != "code." {
 		if _, ok := p.words().find(why); ok {
 			d.Why = why
@@ -45,7 +47,7 @@ func (p *page) login() error {
 	g, err := p.site.Accounts.Login(p.ctx(), session.Attempt{Account: p.FormValue("account"), Password: session.Secret(p.FormValue("password")),
 		Code: session.Secret(p.FormValue("code")), Address: p.RealIP(), RequestID: problem.RequestID(p)})
 	if err != nil {
-		return p.again(err, "login", view{Title: "login.title", Data: loginData{Next: next}}, map[string][2]string{"login-refused": {"account", "login.account"}})
+		return p.again(err, "login", view{Title: "login.title", Data: loginData{Next: next, Cards: p.site.Accounts.TakesCards()}}, map[string][2]string{"login-refused": {"account", "login.account"}})
 	}
 	session.SetCookie(p.Response(), g.Token)
 	if g.Session.Staff.MustChange {

@@ -24,15 +24,16 @@ type tmpl = template.Template
 
 // view is what every template gets.
 type view struct {
-	Title   string // a key of the catalogue
-	Heading string // shown in place of the title's words, e.g. a masked name
-	Up      string // the page one step back, for Esc and for the line above the heading
-	UpTitle string // a key of the catalogue
-	Done    string // a key of the catalogue: what was just done
-	Form    url.Values
-	Problem *shown
-	Scripts []string
-	Data    any
+	Title    string // a key of the catalogue
+	Heading  string // shown in place of the title's words, e.g. a masked name
+	Up       string // the page one step back, for Esc and for the line above the heading
+	UpTitle  string // a key of the catalogue
+	Done     string // a key of the catalogue: what was just done
+	Form     url.Values
+	Problem  *shown
+	Restored bool // what was typed in an earlier session stands in the form again
+	Scripts  []string
+	Data     any
 
 	Lang        string
 	Other       string // the language to switch to
@@ -129,6 +130,7 @@ func (s *Site) funcs(lang string) template.FuncMap {
 		"may":     func(v view, method, path string) bool { return v.page.may(method, path) },
 		"leaves":  func() []string { return leaveReasons },
 		"reports": func() []ra.DeviceEvent { return reports },
+		"signing": func(v view, text any) map[string]any { return map[string]any{"CSRF": v.CSRF, "Text": text} },
 		"rows":    func(list any, names map[ra.PersonID]string) rows { return rows{list, names} },
 		"join":    func(list []string) string { return strings.Join(list, ", ") },
 	}
@@ -150,7 +152,7 @@ func (c catalogue) act(act string) string {
 
 // looks is the shape of each state's label, beside its word: never colour alone.
 var looks = map[string]string{
-	"live": "good", "bound": "good", "completed": "good", "confirmed": "good", "active": "good", "approved": "good", "done": "good",
+	"live": "good", "bound": "good", "completed": "good", "confirmed": "good", "active": "good", "linked": "good", "approved": "good", "done": "good",
 	"awaiting-signature": "wait", "awaiting-key": "wait", "requested": "wait", "sent": "wait", "revoking": "wait", "offered": "wait",
 	"presented": "wait", "proposed": "wait", "registered": "wait", "initial": "wait",
 	"disputed": "bad", "refused": "bad", "failed": "bad", "lost": "bad", "broken": "bad", "suspended": "bad", "rejected": "bad", "locked": "bad",
@@ -212,15 +214,42 @@ func (p *page) show(status int, name string, v view) error {
 		v.Who, v.CSRF, v.IdleSeconds = p.who.Staff, p.who.CSRF, int(p.who.EndsAt().Sub(p.site.Now()).Seconds())
 		v.Nav, v.Office = p.links(sections), p.links(office)
 	}
+	body, err := p.draw(status, name, v)
+	if err != nil {
+		return err
+	}
+	return p.HTMLBlob(status, body)
+}
+
+// draw makes the page, with what its reader had typed into it when his last session ended.
+func (p *page) draw(status int, name string, v view) ([]byte, error) {
 	t, ok := p.site.pages[p.lang][name]
 	if !ok {
-		return fmt.Errorf("admin: no template %q", name)
+		return nil, fmt.Errorf("admin: no template %q", name)
+	}
+	r := p.Request()
+	if p.signedIn && status == http.StatusOK && r.Method == http.MethodGet && r.Header.Get("Sec-Purpose") == "" {
+		d, typed, err := p.site.Accounts.TakeDraft(p.ctx(), p.who, v.Path)
+		if err != nil {
+			return nil, err
+		}
+		if typed {
+			v.Restored = true
+			var out bytes.Buffer
+			if err := t.Execute(&out, v); err != nil {
+				return nil, err
+			}
+			if body, ok := restore(out.Bytes(), d); ok {
+				return body, nil
+			}
+			v.Restored = false
+		}
 	}
 	var out bytes.Buffer
 	if err := t.Execute(&out, v); err != nil {
-		return err
+		return nil, err
 	}
-	return p.HTMLBlob(status, out.Bytes())
+	return out.Bytes(), nil
 }
 
 // links are the sections that the one who asks may open.
@@ -299,18 +328,10 @@ func (p *page) again(err error, name string, v view, fields map[string][2]string
 
 // form is what was posted, without secrets.
 func (p *page) form() url.Values {
-	out := url.Values{}
 	if err := p.Request().ParseForm(); err != nil {
-		return out
+		return url.Values{}
 	}
-	for k, v := range p.Request().PostForm {
-		switch k {
-		case "password", "current", "next", "repeat", "code", session.FormField:
-		default:
-			out[k] = v
-		}
-	}
-	return out
+	return session.Typed(p.Request().PostForm)
 }
 
 // done goes on to a page that says what was done.

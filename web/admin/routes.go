@@ -16,6 +16,7 @@ type route struct {
 	roles        []session.Role
 	open         bool // no session is needed
 	first        bool // also while the initial password is still to be changed (HCA-8.2.6(5))
+	private      bool // what is posted here is never kept for a sender whose session is over: codes, signatures
 	poll         bool // a background poll, which is no use of the session (HCA-8.1.1)
 	upload       bool // takes files, of up to maxUpload bytes together
 }
@@ -37,7 +38,7 @@ var (
 const get, post = http.MethodGet, http.MethodPost
 
 // routes is the whole table: the lines that stand beside the handlers of each area.
-var routes = slices.Concat(sessionRoutes, homeRoutes, institutionRoutes, staffRoutes, personRoutes, deviceRoutes,
+var routes = slices.Concat(sessionRoutes, cardRoutes, draftRoutes, homeRoutes, institutionRoutes, staffRoutes, personRoutes, deviceRoutes,
 	applicationRoutes, counterRoutes, certificateRoutes, approvalRoutes, auditRoutes, exchangeRoutes)
 
 // allows tells whether a role may use the route.

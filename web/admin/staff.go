@@ -159,8 +159,12 @@ func (p *page) staffWith(failed error) error {
 	if err != nil {
 		return err
 	}
+	card, err := p.linkedSince(st.ID)
+	if err != nil {
+		return err
+	}
 	v := view{Title: "staff.one", Heading: st.Account, Up: "/staff", UpTitle: "staff.title", Data: map[string]any{"Staff": st, "Own": st.ID == p.who.Staff.ID,
-		"Me": p.who.Staff.ID, "History": events, "Approvals": proposals, "Waiting": waiting, "Roles": roles, "Institutions": institutions}}
+		"Card": card, "Me": p.who.Staff.ID, "History": events, "Approvals": proposals, "Waiting": waiting, "Roles": roles, "Institutions": institutions}}
 	if failed == nil {
 		v.Form = url.Values{"role": {string(st.Role)}, "institution": {string(st.Institution)}, "contractor": {map[bool]string{true: "yes"}[st.Contractor]}}
 		return p.show(http.StatusOK, "staff-one", v)

@@ -267,8 +267,8 @@ func (s *Service) resume(tx approve.Tx, a approve.Approval) error {
 
 // carriedOut ends the account's sessions, lets the halves be handed over, and writes the act's row.
 func (s *Service) carriedOut(tx approve.Tx, db *gorm.DB, a approve.Approval, act, id string, password, code bool) error {
-	if err := db.Exec("DELETE FROM sessions WHERE staff_id = ?", id).Error; err != nil {
-		return internal("write", err)
+	if err := drop(db, id); err != nil {
+		return err
 	}
 	for _, h := range []struct {
 		due  bool

@@ -142,10 +142,13 @@ func (s *Service) admitCard(ctx context.Context, row staffRow, holder []byte, ad
 	return g, err
 }
 
-// byPassword refuses to link or unlink a card in a session that a card began: who holds a card for a moment must not
+// ByPassword tells whether the session was begun by password and code, so that the account's card may be changed in it.
+func (x Session) ByPassword() bool { return x.Method == byPassword }
+
+// mayChangeCard refuses to link or unlink a card in a session that a card began: who holds a card for a moment must not
 // be able to make it his own way in.
-func (x Session) byPassword() error {
-	if x.Method != byPassword {
+func (x Session) mayChangeCard() error {
+	if !x.ByPassword() {
 		return ra.Refuse(clauseLogin, "card-needs-password", "Cards are linked and unlinked after signing in with password and code. Nothing was changed.", nil)
 	}
 	return nil
@@ -171,7 +174,7 @@ func (s *Service) LinkCard(ctx context.Context, x Session, nonce string, a conse
 		return errNoCards()
 	}
 	ev := s.event(actor, "staff.card-link", x.Staff.ID, x.Staff.Institution)
-	if err := x.byPassword(); err != nil {
+	if err := x.mayChangeCard(); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
 	now := s.moment()
@@ -204,7 +207,7 @@ func (s *Service) LinkCard(ctx context.Context, x Session, nonce string, a conse
 
 // UnlinkOwnCard takes the card from the account of the session, and ends what it had opened.
 func (s *Service) UnlinkOwnCard(ctx context.Context, x Session, actor ra.Actor) error {
-	if err := x.byPassword(); err != nil {
+	if err := x.mayChangeCard(); err != nil {
 		return s.refuse(ctx, s.event(actor, "staff.card-unlink", x.Staff.ID, x.Staff.Institution), err)
 	}
 	return s.unlink(ctx, x.Staff.ID, x.Staff.Institution, actor)

@@ -93,7 +93,7 @@ func (s *Service) LinkChallenge(ctx context.Context, x Session) (Challenge, erro
 	if s.Cards == nil {
 		return Challenge{}, errNoCards()
 	}
-	if err := x.byPassword(); err != nil {
+	if err := x.mayChangeCard(); err != nil {
 		return Challenge{}, err
 	}
 	now := s.moment()

@@ -87,15 +87,22 @@ func (s *Service) Stop(ctx context.Context, actor ra.Actor, id ra.StaffID) error
 	})
 }
 
-// dropAndAudit ends every session of an account for good, with all that was typed in them: whoever had one open may not
-// have been its owner.
 func (s *Service) dropAndAudit(tx *gorm.DB, id ra.StaffID, ev ra.Event) error {
+	if err := drop(tx, string(id)); err != nil {
+		return err
+	}
+	return s.Audit(tx, ev)
+}
+
+// drop ends every session of an account for good, with all that was typed in them: whoever had one open may not have
+// been its owner.
+func drop(tx *gorm.DB, id string) error {
 	for _, table := range []string{"sessions", "ended_sessions", "drafts"} {
-		if err := tx.Exec("DELETE FROM "+table+" WHERE staff_id = ?", string(id)).Error; err != nil {
+		if err := tx.Exec("DELETE FROM "+table+" WHERE staff_id = ?", id).Error; err != nil {
 			return internal("write", err)
 		}
 	}
-	return s.Audit(tx, ev)
+	return nil
 }
 
 func yesNo(b bool) string {

@@ -21,7 +21,7 @@ func (s *Service) RefuseRole(ctx context.Context, x Session, actor ra.Actor, met
 		return s.refuse(ctx, ev, refusal)
 	}
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		res := tx.Exec("INSERT INTO refused_looks (session, route) VALUES (?, ?) ON CONFLICT DO NOTHING", x.hash, route)
+		res := tx.Exec("INSERT INTO refused_looks (route, session) VALUES (?, ?) ON CONFLICT DO NOTHING", route, x.hash)
 		if res.Error != nil || res.RowsAffected == 0 {
 			return res.Error
 		}
