@@ -15,6 +15,7 @@ libc6-dev|headers of the C library, for cgo
 ca-certificates|go fetches modules over TLS
 softhsm2|the HSM and the IC cards of development and of the tests
 openssl|judges from outside what our programs make
+fonts-droid-fallback|the Chinese letters of reports as PDF
 '
 test_packages='
 postgresql|the stores are tested on PostgreSQL as well as on SQLite
@@ -24,6 +25,7 @@ vsmartcard-vpcd|the virtual card reader
 pinentry-tty|asks for the PIN where the card agent is tested in a terminal
 chromium|drives the pages as a clerk does
 fonts-noto-cjk|without it a page in Chinese is a page of boxes
+poppler-utils|reads the PDF reports back, as another program than the one that wrote them
 shellcheck|make lint reads the shell scripts with it
 '
 

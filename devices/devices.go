@@ -122,6 +122,7 @@ type DeviceQuery struct {
 	Code        string
 	State       ra.DeviceState
 	User        ra.PersonID
+	SilentSince time.Time // bound, and not heard of since then; zero: any
 	After       string
 	Limit       int
 }

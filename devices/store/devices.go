@@ -92,6 +92,9 @@ func (t *tx) Devices(f devices.DeviceQuery) ([]devices.Device, error) {
 	if f.User != "" {
 		q = q.Where("id IN (SELECT device_id FROM device_users WHERE person_id = ? AND removed_at IS NULL)", f.User)
 	}
+	if !f.SilentSince.IsZero() {
+		q = q.Where("state = 'bound' AND last_seen_at < ?", f.SilentSince.UTC()) // as the partial index says it
+	}
 	var rows []device
 	if err := q.Find(&rows).Error; err != nil {
 		return nil, err

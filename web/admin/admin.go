@@ -21,6 +21,7 @@ import (
 	"certwindow/ra/audit"
 	"certwindow/ra/enrol"
 	"certwindow/ra/revoke"
+	"certwindow/web/admin/pdf"
 	"certwindow/web/session"
 )
 
@@ -92,6 +93,10 @@ type Config struct {
 	Exchange    Exchange
 	AuditLog    Log
 	Window      string // the code of the institution that runs the window
+	Overview    Overview
+	Records     Records
+	// PDF are the fonts of reports to print; nil: there are none, and reports leave as CSV alone.
+	PDF *pdf.Fonts
 	// CardComponent is the origin of a local card component with HiPKI's protocol, e.g. "http://localhost:61161", and
 	// ServiSign are those at which HCAServiSign may listen. The page takes the first that answers; one must be named.
 	CardComponent string
@@ -119,6 +124,9 @@ func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
 		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Exchange == nil || cfg.AuditLog == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
+	}
+	if cfg.Overview == nil || cfg.Records == nil {
+		return nil, errors.New("admin: what the home page and the reports list is missing")
 	}
 	s := &Site{Config: cfg, table: routes}
 	origins, err := s.readComponents()

@@ -85,12 +85,6 @@ func (p *page) approvalsOf(object string) ([]approvalLine, error) {
 	return p.approvalLines(list)
 }
 
-// waitingApprovals counts what waits for a second person.
-func (p *page) waitingApprovals() (count int, more bool, err error) {
-	list, err := p.site.Approvals.Proposals(p.ctx(), p.actor(), approve.Query{State: approve.Proposed, Limit: countUpTo + 1})
-	return min(len(list), countUpTo), len(list) > countUpTo, err
-}
-
 // approvals lists what waits, and below it what was decided, a page at a time.
 func (p *page) approvals() error {
 	before := p.QueryParam("before")

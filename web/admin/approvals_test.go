@@ -70,7 +70,7 @@ func TestRevocationWithoutConsentByTwo(t *testing.T) {
 	}
 	at := clerk.propose(path, url.Values{"ground": {"device-lost"}, "window_note": {"同事來電通報"}})
 	for _, b := range []*browser{clerk, approver} {
-		if body := b.get("/").Body.String(); !strings.Contains(body, `<a href="/approvals">1</a>`) {
+		if body := b.get("/").Body.String(); !strings.Contains(body, `<a href="/approvals">1 件等待`) {
 			t.Error("the home page does not count it")
 		}
 		body := b.get("/approvals").Body.String()

@@ -34,6 +34,9 @@ var deviceStates = []ra.DeviceState{ra.DeviceRegistered, ra.DeviceBound, ra.Devi
 func (p *page) devices() error {
 	q := devices.DeviceQuery{State: known(p.QueryParam("state"), deviceStates), Code: p.QueryParam("code"), User: ra.PersonID(p.QueryParam("person")),
 		After: p.QueryParam("after"), Limit: pageRows + 1}
+	if p.QueryParam("silent") != "" {
+		q.SilentSince = p.site.Now().AddDate(0, 0, -silentDays)
+	}
 	list, err := p.site.Registry.Devices(p.ctx(), p.actor(), q)
 	if err != nil {
 		return err

@@ -127,13 +127,20 @@ func (p *page) sendToLogin(to route, err error) error {
 		q.Set("kept", "yes")
 		return p.Redirect(http.StatusSeeOther, "/login?"+q.Encode())
 	}
-	if r.Method != http.MethodGet || !problem.WantsPage(r) {
+	if r.Method != http.MethodGet || wantsDocument(r) {
 		return err
 	}
 	if session.TokenOf(r) == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		return p.show(http.StatusOK, "bounce", view{Title: "bounce.title", Data: r.URL.RequestURI()})
 	}
 	return p.Redirect(http.StatusSeeOther, "/login?"+q.Encode())
+}
+
+// wantsDocument tells whether the one who asks is one of our scripts, or another program that names what it reads.
+// Whoever takes anything, such as a person with a command line, is sent to the page for signing in.
+func wantsDocument(r *http.Request) bool {
+	accept := r.Header.Get("Accept")
+	return accept != "" && !strings.Contains(accept, "*/*") && !problem.WantsPage(r)
 }
 
 // localPath is a path on this site to go on to, or the home page when what was asked for is anything else.

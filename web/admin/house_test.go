@@ -186,6 +186,7 @@ func buildWith(t *testing.T, component string) *house {
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.site, err = New(Config{Development: true, Exchange: h.exchange, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
+		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})
 	if err != nil {
 		t.Fatal(err)

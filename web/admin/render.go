@@ -44,6 +44,8 @@ type view struct {
 	CSRF        string
 	IdleSeconds int
 	Nav, Office []link
+	Deep        bool   // this page is one of the office's
+	Help        string // the help page that fits this one
 	RequestID   string
 	Card        string // the card components that the site uses, each kind=origin
 	page        *page
@@ -66,7 +68,7 @@ type link struct {
 // sections are the navigation, in its order: the work of every day, and behind one more step the office itself. Each
 // is shown to those who may open it.
 var sections, office = []string{"/persons", "/devices", "/applications", "/certificates", "/approvals"},
-	[]string{"/institutions", "/scopes", "/staff", "/exchange", "/audit"}
+	[]string{"/institutions", "/scopes", "/staff", "/exchange", "/reports", "/audit"}
 
 func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 	names, err := fs.Glob(files, "templates/*.html")
@@ -212,7 +214,8 @@ func (p *page) show(status int, name string, v view) error {
 	}
 	if p.signedIn {
 		v.Who, v.CSRF, v.IdleSeconds = p.who.Staff, p.who.CSRF, int(p.who.EndsAt().Sub(p.site.Now()).Seconds())
-		v.Nav, v.Office = p.links(sections), p.links(office)
+		v.Nav, v.Office, v.Help = p.links(sections), p.links(office), p.helpPath()
+		v.Deep = slices.ContainsFunc(v.Office, func(l link) bool { return l.Here })
 	}
 	body, err := p.draw(status, name, v)
 	if err != nil {

@@ -29,11 +29,18 @@ func families() map[string][]string {
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
 		"answer.": {"yes", "no"}, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
+		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},
+		"action.": {"revoke", "record", "none"}, "clause.": {"tested", "enforced", "not-yet"}, "help.title.": topicNames(), "help.about.": topicNames(),
+		"help.steps.": topicNames(), "computer.test.": computerTests, "computer.found.": computerWords, "health.": checkNames, "health.down.": checkNames,
+		"stuck.":   {"disputed", "requested", "sent"},
 		"problem.": {"internal", "malformed", "refused", "conflict", "not-found", "unauthenticated", "forbidden", "too-many", "unavailable"},
 	}
 }
 
 var halves = []string{"password", "code"}
+
+// checkNames are the parts of the house that the home page asks.
+var checkNames = []string{"database", "hsm", "hca", "queue"}
 
 func texts[T ~string](in []T) (out []string) {
 	for _, x := range in {

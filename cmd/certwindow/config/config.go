@@ -43,6 +43,7 @@ type Config struct {
 	Limits    Limits  `yaml:"limits"`
 	Sweep     Sweep   `yaml:"sweep"`
 	Network   Network `yaml:"network"`
+	PDF       PDF     `yaml:"pdf"`
 
 	dir string
 }
@@ -133,6 +134,15 @@ type Sweep struct {
 	CapAbsolute int      `yaml:"cap_absolute"` // default 100
 }
 
+// PDF is how reports are printed.
+type PDF struct {
+	// Font is a TrueType font with Chinese letters. Where the file is missing, reports leave as CSV alone.
+	Font string `yaml:"font"` // default: where Debian's fonts-droid-fallback puts it
+}
+
+// defaultFont is Debian's Droid Sans Fallback.
+const defaultFont = "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf"
+
 // Network says which addresses are which zone (HCA-6.3.7).
 type Network struct {
 	// Closed are the institution's private networks, leased line and VPN included, as address ranges: HSM keys sign
@@ -217,6 +227,9 @@ func (c *Config) defaults() {
 	}
 	if c.HSM.Sessions == 0 {
 		c.HSM.Sessions = 4
+	}
+	if c.PDF.Font == "" {
+		c.PDF.Font = defaultFont
 	}
 	if c.Log == "" {
 		c.Log = "info"

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t testing.TB) *store.DB) {
 		{"Notices", testNotices},
 		{"Leases", testLeases},
 		{"SweepRuns", testSweepRuns},
+		{"Overview", testOverview},
 		{"Settings", testSettings},
 		{"CRLs", testCRLs},
 		{"CRLRace", testCRLRace},
