@@ -19,6 +19,7 @@ type Institution struct {
 	Agreement  string // SHA-256 of the written agreement with the window, hex; empty for the window's own
 	AgreedFrom time.Time
 	AgreedTo   time.Time // zero: until ended
+	Biometrics []string  // the kinds that it accepts by its risk (HCA-8.2.8(2)), of policy.Biometrics
 	CreatedAt  time.Time
 }
 

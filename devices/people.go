@@ -16,6 +16,9 @@ import (
 func (s *Service) AddInstitution(ctx context.Context, actor ra.Actor, i Institution) error {
 	i.Name, i.Agreement = strings.TrimSpace(i.Name), strings.ToLower(strings.TrimSpace(i.Agreement))
 	i.Active, i.CreatedAt = true, s.now()
+	if i.Biometrics == nil {
+		i.Biometrics = []string{"fingerprint", "face"}
+	}
 	return s.act(ctx, actor, "institution.add", "institution/"+string(i.Code), i.Code, nil, func(tx Tx) error {
 		if actor.Institution != "" {
 			return forbidden()

@@ -50,6 +50,14 @@ func texts(list []string) string {
 	return string(raw)
 }
 
+// listOf reads what texts wrote. What cannot be read is nothing: it allows nothing.
+func listOf(raw string) (out []string) {
+	if json.Unmarshal([]byte(raw), &out) != nil {
+		return nil
+	}
+	return out
+}
+
 func (t *tx) App(id string) (devices.App, error) {
 	var r appVersion
 	if err := mapError(t.db.Where("id = ?", id).Take(&r).Error); err != nil {

@@ -4,5 +4,5 @@ package store
 func Models() []any {
 	return []any{&institution{}, &person{}, &membership{}, &device{}, &deviceUser{}, &deviceBinding{}, &scope{}, &scopeInstitution{},
 		&appVersion{}, &deviceCheckin{}, &safetyNotice{},
-		&noticeAcknowledgement{}, &unmasking{}, &unmasker{}, &unmaskedList{}}
+		&noticeAcknowledgement{}, &unmasking{}, &unmasker{}, &unmaskedList{}, &holderAccount{}, &holderCode{}, &holderBiometric{}, &holderLogin{}}
 }

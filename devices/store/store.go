@@ -95,13 +95,14 @@ type institution struct {
 	Agreement  string
 	AgreedFrom *time.Time
 	AgreedTo   *time.Time
+	Biometrics string
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }
 
 func (r institution) domain() devices.Institution {
 	return devices.Institution{Code: r.Code, Name: r.Name, IsWindow: r.IsWindow, Active: r.Active, Agreement: r.Agreement,
-		AgreedFrom: orZero(r.AgreedFrom), AgreedTo: orZero(r.AgreedTo), CreatedAt: r.CreatedAt}
+		AgreedFrom: orZero(r.AgreedFrom), AgreedTo: orZero(r.AgreedTo), Biometrics: listOf(r.Biometrics), CreatedAt: r.CreatedAt}
 }
 
 func (t *tx) Institution(code ra.InstitutionCode) (devices.Institution, error) {
@@ -124,7 +125,7 @@ func (t *tx) Institutions(scope ra.InstitutionCode) ([]devices.Institution, erro
 
 func (t *tx) SaveInstitution(i devices.Institution) error {
 	return t.db.Save(&institution{Code: i.Code, Name: i.Name, IsWindow: i.IsWindow, Active: i.Active, Agreement: i.Agreement,
-		AgreedFrom: orNil(i.AgreedFrom), AgreedTo: orNil(i.AgreedTo), CreatedAt: i.CreatedAt.UTC(), UpdatedAt: t.s.now().UTC()}).Error
+		AgreedFrom: orNil(i.AgreedFrom), AgreedTo: orNil(i.AgreedTo), Biometrics: texts(i.Biometrics), CreatedAt: i.CreatedAt.UTC(), UpdatedAt: t.s.now().UTC()}).Error
 }
 
 type scope struct {

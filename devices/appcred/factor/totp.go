@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
 	"github.com/pquerna/otp/totp"
 )
 
@@ -53,4 +54,33 @@ func StepOf(secret, code Secret, now time.Time) int64 {
 		}
 	}
 	return found
+}
+
+// hotpAhead is how many counters a generator may have been pressed ahead (RFC 4226 section 7.4).
+const hotpAhead = 10
+
+// CounterOf finds the counter that a code of a counter-based generator belongs to, from next on; below zero when it
+// belongs to none (RFC 4226).
+func CounterOf(secret, code Secret, next int64) int64 {
+	digits := strings.ReplaceAll(code.Reveal(), " ", "")
+	found := int64(-1)
+	if len(digits) != 6 || next < 0 {
+		return found
+	}
+	for c := next + hotpAhead - 1; c >= next; c-- {
+		want, err := hotp.GenerateCodeCustom(secret.Reveal(), uint64(c), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		if err != nil {
+			return -1
+		}
+		if subtle.ConstantTimeCompare([]byte(want), []byte(digits)) == 1 {
+			found = c
+		}
+	}
+	return found
+}
+
+// ValidSecret tells whether a generator's secret can be one: 160 bits or more, at most 512, in base32.
+func ValidSecret(secret Secret) bool {
+	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.TrimRight(strings.ToUpper(secret.Reveal()), "="))
+	return err == nil && len(raw) >= secretBytes && len(raw) <= 64
 }

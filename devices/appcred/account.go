@@ -1,0 +1,188 @@
+package appcred
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"certwindow/devices/appcred/factor"
+	"certwindow/policy"
+	"certwindow/ra"
+)
+
+// Credentials are what the counter hands to a holder, once.
+type Credentials struct {
+	Account  string
+	Password Secret // initial: to be changed at the first login (HCA-8.2.6(5))
+}
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{2,31}$`)
+
+func canonical(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// Open makes a person's account at the counter, or gives an account that is there a new initial password: the one
+// way back for a holder who was locked out and whom the clerk has identified again (HCA-8.2.6(4), HCA-8.2.7(2)). All
+// his logins end.
+func (s *Service) Open(ctx context.Context, actor ra.Actor, person ra.PersonID, name string) (c Credentials, err error) {
+	name = canonical(name)
+	c.Password, err = factor.InitialPassword(s.Rand)
+	if err != nil {
+		return Credentials{}, err
+	}
+	hash, err := s.Hasher.Hash(ctx, c.Password)
+	if err != nil {
+		return Credentials{}, err
+	}
+	err = s.act(ctx, ra.Event{Actor: actor, Act: "account.open", Object: object(person), Institution: actor.Institution, Clause: "HCA-8.2.6"}, func(tx Tx, e *ra.Event) error {
+		if err := s.mayServe(tx, actor, person); err != nil {
+			return err
+		}
+		now := s.moment()
+		a, there, err := tx.Account(person)
+		if err != nil {
+			return err
+		}
+		if there {
+			c.Account, e.Act = a.Name, "account.reset"
+			if err := tx.EndLogins(person); err != nil {
+				return err
+			}
+			return tx.SetPassword(person, hash, now, true, true)
+		}
+		if !nameForm.MatchString(name) {
+			return ra.Errorf(ra.KindMalformed, "account-name", nil, "An account has 3 to 32 small letters, digits, dots, hyphens and underscores. Nothing was changed.")
+		}
+		c.Account = name
+		return tx.InsertAccount(Account{Person: person, Name: name, Password: hash, PasswordAt: now, MustChange: true, CreatedAt: now})
+	})
+	if err != nil {
+		return Credentials{}, err
+	}
+	return c, nil
+}
+
+// mayServe refuses a person whom the actor's institution does not know, or who practises nowhere any more.
+func (s *Service) mayServe(tx Tx, actor ra.Actor, person ra.PersonID) error {
+	p, err := tx.Person(person)
+	if err != nil {
+		return err
+	}
+	if actor.Institution != "" && !p.MemberOf(actor.Institution) {
+		return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is none, or none that you may see.")
+	}
+	return ra.Refused(policy.Person(policy.Applicant{Active: p.Active, Member: true, SameHolder: true, SameName: true}))
+}
+
+// ResetByCard gives a holder a password of his own choice after his IC card has signed for it (HCA-8.2.6(4)). The
+// caller has verified the card's message, and that it was made for this.
+func (s *Service) ResetByCard(ctx context.Context, actor ra.Actor, person ra.PersonID, next Secret) error {
+	hash, err := s.Hasher.Hash(ctx, next)
+	if err != nil {
+		return err
+	}
+	return s.act(ctx, ra.Event{Actor: actor, Act: "account.reset", Object: object(person), Clause: "HCA-8.2.6", Details: map[string]string{"by": "card"}}, func(tx Tx, _ *ra.Event) error {
+		a, there, err := tx.Account(person)
+		switch {
+		case err != nil:
+			return err
+		case !there:
+			return errNoAccount
+		}
+		if err := ra.Refused(policy.Password(a.Name, next.Reveal())); err != nil {
+			return err
+		}
+		if err := s.mayServe(tx, ra.Actor{}, person); err != nil {
+			return err
+		}
+		if err := tx.EndLogins(person); err != nil {
+			return err
+		}
+		return tx.SetPassword(person, hash, s.moment(), false, true)
+	})
+}
+
+// ChangePassword sets a holder's own password, under the present one. His other logins end; this one goes on.
+func (s *Service) ChangePassword(ctx context.Context, actor ra.Actor, token Secret, l Login, current, next Secret) error {
+	var a Account
+	err := s.Store.ViewAccounts(ctx, func(tx Tx) (err error) {
+		var there bool
+		if a, there, err = tx.Account(l.Person); err == nil && !there {
+			err = errNoAccount
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	event := ra.Event{Actor: actor, Act: "account.password", Object: object(l.Person), Institution: actor.Institution, Clause: "HCA-8.2.6"}
+	if err := s.checkPassword(ctx, a, current); err != nil {
+		return s.refuse(ctx, event, err)
+	}
+	if err := ra.Refused(policy.Password(a.Name, next.Reveal())); err != nil {
+		return s.refuse(ctx, event, err)
+	}
+	if current == next || len(next) > factor.MaxPassword {
+		return s.refuse(ctx, event, ra.Refuse("HCA-8.2.6", "password-same", "The new password is the old one, or too long. Nothing was changed; choose another.", nil))
+	}
+	hash, err := s.Hasher.Hash(ctx, next)
+	if err != nil {
+		return err
+	}
+	return s.act(ctx, event, func(tx Tx, _ *ra.Event) error {
+		if err := tx.SetPassword(l.Person, hash, s.moment(), false, false); err != nil {
+			return err
+		}
+		if err := tx.EndLogins(l.Person); err != nil {
+			return err
+		}
+		l.MustChange, l.LastUsed = false, s.moment()
+		return tx.InsertLogin(tokenHash(token), l)
+	})
+}
+
+// refuse writes a refusal down by itself and returns it.
+func (s *Service) refuse(ctx context.Context, e ra.Event, err error) error {
+	if k := ra.KindOf(err); k == ra.KindInternal || k == ra.KindUnavailable || k == ra.KindTooMany {
+		return err // nothing was judged
+	}
+	return s.act(ctx, e, func(Tx, *ra.Event) error { return err })
+}
+
+// SetUpTOTP gives a holder who is signed in a new secret for an authenticator app, and the address that such an app
+// reads from a QR code. The old one is worth nothing from then on.
+func (s *Service) SetUpTOTP(ctx context.Context, actor ra.Actor, l Login) (secret, address Secret, err error) {
+	if secret, err = factor.NewSecret(s.Rand); err != nil {
+		return "", "", err
+	}
+	err = s.act(ctx, ra.Event{Actor: actor, Act: "account.totp", Object: object(l.Person), Institution: actor.Institution, Clause: "HCA-8.2.7"}, func(tx Tx, _ *ra.Event) error {
+		return tx.SetTOTP(l.Person, secret)
+	})
+	if err != nil {
+		return "", "", err
+	}
+	return secret, factor.OTPAuth(s.Issuer, l.Account, secret), nil
+}
+
+// SetUpHOTP registers the counter-based code generator that the counter gave to a holder: its secret in base32, its
+// counter at zero.
+func (s *Service) SetUpHOTP(ctx context.Context, actor ra.Actor, person ra.PersonID, secret Secret) error {
+	return s.act(ctx, ra.Event{Actor: actor, Act: "account.hotp", Object: object(person), Institution: actor.Institution, Clause: "HCA-8.2.7"}, func(tx Tx, _ *ra.Event) error {
+		if err := s.mayServe(tx, actor, person); err != nil {
+			return err
+		}
+		if !factor.ValidSecret(secret) {
+			return ra.Errorf(ra.KindMalformed, "hotp-secret", nil, "The generator's secret is 160 bits or more in base32. Nothing was changed.")
+		}
+		if _, there, err := tx.Account(person); err != nil || !there {
+			return orNoAccount(err)
+		}
+		return tx.SetHOTP(person, secret)
+	})
+}
+
+func orNoAccount(err error) error {
+	if err != nil {
+		return err
+	}
+	return errNoAccount
+}

@@ -1,0 +1,282 @@
+package appcred_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"certwindow/devices/appcred"
+	"certwindow/devices/appcred/factor"
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/ra/store/storetest"
+)
+
+// HCA-8.2.7(1): a code that was sent is good for five minutes, and once.
+func TestSentCode(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		send := func() appcred.Secret {
+			t.Helper()
+			if err := w.SendCode(t.Context(), w.phone, "chen", w.tablet, appcred.ForLogin, appcred.SMS); err != nil {
+				t.Fatal(err)
+			}
+			return w.lastCode()
+		}
+		first := send()
+		w.login("chen", code(first))
+		if _, err := w.try("chen", code(first)); err == nil {
+			t.Error("a code opens twice") // HCA-8.2.7(3)
+		}
+		late := send()
+		w.Clock.Advance(5 * time.Minute)
+		if _, err := w.try("chen", code(late)); err == nil {
+			t.Error("a code opens after five minutes")
+		}
+		w.login("chen", code(send()))
+	})
+}
+
+// HCA-8.2.7(4): a code is for one person, device, app and purpose alone.
+func TestCodeIsBound(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		w.account(w.lin, "lin", "correct horse")
+		other := w.device("ICU-02", true, w.chen, w.lin)
+		if err := w.SendCode(t.Context(), w.phone, "chen", w.tablet, appcred.ForLogin, appcred.Push); err != nil {
+			t.Fatal(err)
+		}
+		c := w.lastCode()
+		if _, err := w.try("lin", code(c)); err == nil {
+			t.Error("another person's code opens")
+		}
+		if _, err := w.Prove(t.Context(), w.chen, w.tablet, []appcred.Proof{code(c)}, appcred.ForSignature); err == nil {
+			t.Error("a code for a login makes a signature")
+		}
+		if _, err := w.Login(t.Context(), w.phone, appcred.Attempt{Account: "chen", Device: other, Proofs: []appcred.Proof{code(c)}}); err == nil {
+			t.Error("a code opens on another device")
+		}
+		w.login("chen", code(c))
+	})
+}
+
+// HCA-8.2.7(2): three wrong codes in a row lock them all, until the holder is identified again.
+func TestThreeWrongCodesLock(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		g := w.login("chen", pw("correct horse"))
+		secret, _, err := w.SetUpTOTP(t.Context(), w.phone, g.Login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		right := w.totpNow(secret)
+		for range 3 {
+			wrong := right
+			wrong.Value = otherThan(right.Value)
+			w.try("chen", wrong)
+		}
+		if _, err := w.try("chen", right); err == nil || w.lastWhy() != "otp-locked" {
+			t.Errorf("%v, the log says %s", err, w.lastWhy())
+		}
+		if _, err := w.Open(t.Context(), w.clerk, w.chen, ""); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Minute)
+		w.login("chen", w.totpNow(secret))
+	})
+}
+
+// HCA-8.2.7(3): of many replicas that get the same code at once, one takes it.
+func TestCodeOnceUnderConcurrency(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		g := w.login("chen", pw("correct horse"))
+		secret, _, err := w.SetUpTOTP(t.Context(), w.phone, g.Login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := w.totpNow(secret)
+		var taken atomic.Int32
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				if _, err := w.try("chen", pw("correct horse"), p); err == nil {
+					taken.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if taken.Load() > 1 {
+			t.Errorf("taken %d times", taken.Load())
+		}
+	})
+}
+
+// HCA-8.2.7: a counter-based generator works on, after it was pressed in vain, and never back.
+func TestCounterBasedCode(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		secret, err := factor.NewSecret(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "weak", w.SetUpHOTP(t.Context(), w.clerk, w.chen, "AAAA"), "hotp-secret")
+		if err := w.SetUpHOTP(t.Context(), w.clerk, w.chen, secret); err != nil {
+			t.Fatal(err)
+		}
+		w.login("chen", w.hotpAt(secret, 0))
+		w.login("chen", w.hotpAt(secret, 7))
+		for _, used := range []uint64{0, 3, 7, 30} {
+			if _, err := w.try("chen", w.hotpAt(secret, used)); err == nil {
+				t.Errorf("counter %d opens after 7", used)
+			}
+			w.login("chen", pw("correct horse")) // does not clear the codes' counter
+			if used == 7 {
+				break
+			}
+		}
+		if _, err := w.try("chen", w.hotpAt(secret, 8)); err == nil || w.lastWhy() != "otp-locked" {
+			t.Errorf("three failures did not lock: %v", err)
+		}
+	})
+}
+
+// HCA-8.2.8: a user-verified key of a kind that the institution accepts; on a shared device never alone.
+func TestBiometric(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		own := w.device("CHEN-1", false, w.chen)
+		key, spki := w.key()
+		challenge := func(device ra.DeviceID) string {
+			t.Helper()
+			c, err := w.Challenge(t.Context(), "chen", device, appcred.ForLogin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		sign := func(k *ecdsa.PrivateKey, c string, p appcred.Purpose) []byte {
+			t.Helper()
+			digest := sha256.Sum256(appcred.Statement(p, c))
+			sig, err := ecdsa.SignASN1(rand.Reader, k, digest[:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return sig
+		}
+		at := func(device ra.DeviceID, proofs ...appcred.Proof) error {
+			_, err := w.Login(t.Context(), w.phone, appcred.Attempt{Account: "chen", Device: device, Thumbprint: "tp", Proofs: proofs})
+			return err
+		}
+		add := func(device ra.DeviceID, kind string) error {
+			g, err := w.Login(t.Context(), w.phone, appcred.Attempt{Account: "chen", Device: device, Thumbprint: "tp", Proofs: []appcred.Proof{pw("correct horse")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := challenge(device)
+			return w.AddBiometric(t.Context(), w.phone, g.Login, kind, spki, sign(key, c, appcred.ForLogin), c)
+		}
+		refused(t, "voice", add(own, "voice"), "biometric-kind")
+		for _, d := range []ra.DeviceID{own, w.tablet} {
+			if err := add(d, "face"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		proof := func(device ra.DeviceID) appcred.Proof {
+			c := challenge(device)
+			return appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sign(key, c, appcred.ForLogin)}
+		}
+		once := proof(own)
+		if err := at(own, once); err != nil {
+			t.Error(err)
+		}
+		if at(own, once) == nil {
+			t.Error("a biometric proof opens twice")
+		}
+		if at(w.tablet, proof(w.tablet)) == nil || w.lastWhy() != "biometric-alone" {
+			t.Errorf("on a shared device alone: %s", w.lastWhy())
+		}
+		if err := at(w.tablet, proof(w.tablet), pw("correct horse")); err != nil {
+			t.Error(err)
+		}
+		if at(own, proof(w.tablet)) == nil {
+			t.Error("another device's proof opens")
+		}
+		c := challenge(own)
+		if at(own, appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sign(key, c, appcred.ForSignature)}) == nil {
+			t.Error("a proof for another purpose opens")
+		}
+		if at(own, code(appcred.Secret(c))) == nil {
+			t.Error("a challenge opens as a code that was sent")
+		}
+		thief, _ := w.key()
+		c = challenge(own)
+		if at(own, appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sign(thief, c, appcred.ForLogin)}) == nil {
+			t.Error("another key opens")
+		}
+		w.bind(own)
+		if at(own, proof(own)) == nil {
+			t.Error("the key of an earlier binding opens")
+		}
+	})
+}
+
+// HCA-7.3, HCA-7.4, HCA-8.1.1: a login is of one holder on one device, and ends.
+func TestLoginIsOfOneHolderOnOneDevice(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		w.account(w.lin, "lin", "battery staple")
+		other := w.device("ICU-02", true, w.chen)
+		chen, lin := w.login("chen", pw("correct horse")), w.login("lin", pw("battery staple"))
+		ok := func(g appcred.Grant) bool {
+			l, err := w.Authenticate(t.Context(), g.Token, w.tablet, "tp")
+			return err == nil && l.Person == g.Login.Person
+		}
+		if !ok(chen) || !ok(lin) || chen.Login.Person == lin.Login.Person {
+			t.Fatal("two holders on one tablet")
+		}
+		for name, err := range map[string]error{
+			"another device":      second(w.Authenticate(t.Context(), chen.Token, other, "tp")),
+			"another certificate": second(w.Authenticate(t.Context(), chen.Token, w.tablet, "other")),
+			"no token":            second(w.Authenticate(t.Context(), "", w.tablet, "tp")),
+		} {
+			refused(t, name, err, "no-login")
+		}
+		if err := w.Logout(t.Context(), w.phone, lin.Token, lin.Login); err != nil || ok(lin) {
+			t.Error("signed out and still in", err)
+		}
+		w.Clock.Advance(9 * time.Minute)
+		if !ok(chen) {
+			t.Error("over after nine minutes")
+		}
+		w.Clock.Advance(10 * time.Minute)
+		if ok(chen) {
+			t.Error("ten minutes without use do not end it")
+		}
+		chen = w.login("chen", pw("correct horse"))
+		for range 12*60/9 + 1 {
+			w.Clock.Advance(9 * time.Minute)
+			ok(chen)
+		}
+		if ok(chen) {
+			t.Error("twelve hours do not end it")
+		}
+		chen = w.login("chen", pw("correct horse"))
+		if err := w.register.RemoveUser(t.Context(), w.clerk, w.tablet, w.chen); err != nil || ok(chen) {
+			t.Error("no user of the device any more, and still in", err)
+		}
+		lin = w.login("lin", pw("battery staple"))
+		if err := w.register.EndMembership(t.Context(), w.clerk, w.lin, storetest.Window, "left"); err != nil || ok(lin) {
+			t.Error("left the hospital, and still in", err)
+		}
+		if err := w.Sweep(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -1,0 +1,268 @@
+package appcred
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"slices"
+
+	"certwindow/devices/appcred/factor"
+	"certwindow/policy"
+	"certwindow/ra"
+)
+
+// Proof is one thing that a holder gives to show that it is he: a password, a code, or a biometric key's signature.
+type Proof struct {
+	Kind      string // of policy.Factor…
+	Value     Secret
+	Signature []byte // of a biometric key, ASN.1 DER, over Statement
+	Challenge string // that the signature is over
+}
+
+// maxProofs bounds what one attempt may hold.
+const maxProofs = 3
+
+// Statement is what a biometric key signs: the challenge that the window gave for this purpose.
+func Statement(purpose Purpose, challenge string) []byte {
+	return []byte("certwindow user verification v1\x00" + string(purpose) + "\x00" + challenge)
+}
+
+// Prove judges a holder's proofs on a device for a purpose, and uses codes up (HCA-7.4, HCA-8.2.6 to HCA-8.2.8). What
+// was wrong is told, since the caller has signed in before. It returns the kinds that were given.
+func (s *Service) Prove(ctx context.Context, person ra.PersonID, device ra.DeviceID, proofs []Proof, purpose Purpose) ([]string, error) {
+	var (
+		a Account
+		d ra.DeviceFacts
+	)
+	err := s.Store.ViewAccounts(ctx, func(tx Tx) (err error) {
+		var there bool
+		if a, there, err = tx.Account(person); err == nil && !there {
+			err = errNoAccount
+		}
+		if err != nil {
+			return err
+		}
+		if d, err = tx.DeviceFacts(device, person); err != nil {
+			return err
+		}
+		return s.user(tx, person, device)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := ra.Refused(policy.PasswordInitial(a.MustChange)); err != nil {
+		return nil, err
+	}
+	return s.prove(ctx, a, d, proofs, purpose)
+}
+
+// prove judges every proof. An account of nobody's is judged against a decoy, for as long.
+func (s *Service) prove(ctx context.Context, a Account, d ra.DeviceFacts, proofs []Proof, purpose Purpose) ([]string, error) {
+	if len(proofs) > maxProofs {
+		return nil, ra.Errorf(ra.KindMalformed, "proofs", nil, "Too many proofs at once. Nothing was judged.")
+	}
+	rule := policy.Proofs{Shared: d.Shared}
+	var refusal error
+	for _, p := range proofs {
+		kind, err := s.proveOne(ctx, a, d, p, purpose)
+		if k := ra.KindOf(err); err != nil && k != ra.KindRefused && k != ra.KindUnauthenticated && k != ra.KindMalformed {
+			return nil, err
+		}
+		if err != nil && refusal == nil {
+			refusal = err
+		}
+		if kind != "" {
+			rule.Biometric = kind
+		}
+		rule.Kinds = append(rule.Kinds, p.Kind)
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	if a.Person == "" {
+		return nil, ra.Errorf(ra.KindRefused, "no-account", nil, "There is no such account.")
+	}
+	err := s.Store.ViewAccounts(ctx, func(tx Tx) (err error) {
+		rule.Accepted, err = tx.AcceptedBiometrics(d.Institution)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rule.Kinds, ra.Refused(policy.HolderProofs(rule))
+}
+
+// proveOne judges one proof, and returns the kind of a biometric one.
+func (s *Service) proveOne(ctx context.Context, a Account, d ra.DeviceFacts, p Proof, purpose Purpose) (biometric string, err error) {
+	switch p.Kind {
+	case policy.FactorPassword:
+		return "", s.checkPassword(ctx, a, p.Value)
+	case policy.FactorTOTP:
+		return "", s.counted(ctx, a, CodeFailures, func() (bool, error) { return s.checkTOTP(ctx, a, p.Value) })
+	case policy.FactorHOTP:
+		return "", s.counted(ctx, a, CodeFailures, func() (bool, error) { return s.checkHOTP(ctx, a, p.Value) })
+	case policy.FactorCode:
+		return "", s.counted(ctx, a, CodeFailures, func() (bool, error) { return s.checkCode(ctx, a, d, p.Value, purpose, true) })
+	case policy.FactorBiometric:
+		return s.checkBiometric(ctx, a, d, p, purpose)
+	}
+	return "", ra.Refused(policy.HolderProofs(policy.Proofs{Kinds: []string{p.Kind}}))
+}
+
+func (s *Service) checkPassword(ctx context.Context, a Account, password Secret) error {
+	stored := a.Password
+	if a.Person == "" {
+		stored = s.Hasher.Decoy()
+	}
+	return s.counted(ctx, a, PasswordFailures, func() (bool, error) { return s.Hasher.Matches(ctx, password, stored) })
+}
+
+// lockOf is the rule of each counter.
+func lockOf(c Counter, a Account) policy.Decision {
+	if c == PasswordFailures {
+		return policy.PasswordLock(a.Failures)
+	}
+	return policy.OTPLock(a.CodeFails)
+}
+
+var wrong = map[Counter]error{
+	PasswordFailures: ra.Refuse("HCA-8.2.6", "password-wrong", "The password is wrong. Nothing was changed; five failures in a row lock it.", nil),
+	CodeFailures:     ra.Refuse("HCA-8.2.7", "otp-wrong", "The code is wrong, was used, or is too old. Nothing was changed; three failures in a row lock codes.", nil),
+}
+
+// counted counts a failure before the try, in a transaction of its own, so that neither a rollback nor any number of
+// simultaneous guesses gets more tries than the rule allows; a success ends the row of failures. A locked account's try
+// is judged all the same, so that it takes as long.
+func (s *Service) counted(ctx context.Context, a Account, c Counter, try func() (bool, error)) error {
+	refusal := s.reserve(ctx, a, c)
+	if refusal != nil && ra.KindOf(refusal) != ra.KindRefused {
+		return refusal
+	}
+	right, err := try()
+	switch {
+	case err != nil:
+		return err
+	case refusal != nil:
+		return refusal
+	case !right || a.Person == "":
+		return wrong[c]
+	}
+	return s.Store.UpdateAccounts(ctx, func(tx Tx) error { return tx.ClearFailures(a.Person, c) })
+}
+
+func (s *Service) reserve(ctx context.Context, a Account, c Counter) error {
+	for range 64 { // each turn somebody else's try was counted, which a lock soon ends
+		counted := false
+		err := s.Store.UpdateAccounts(ctx, func(tx Tx) error {
+			fresh, there, err := tx.Account(a.Person)
+			if err != nil {
+				return err
+			}
+			if !there { // of nobody: the statement is run all the same
+				_, err := tx.CountFailure("", c, 0)
+				counted = true
+				return err
+			}
+			if err := ra.Refused(lockOf(c, fresh)); err != nil {
+				return err
+			}
+			n := fresh.Failures
+			if c == CodeFailures {
+				n = fresh.CodeFails
+			}
+			counted, err = tx.CountFailure(a.Person, c, n)
+			return err
+		})
+		if err != nil || counted {
+			return err
+		}
+	}
+	return ra.Errorf(ra.KindTooMany, "logins-busy", nil, "This account is being tried from many places at once. Try again in a minute.")
+}
+
+// checkTOTP finds the code's time step and uses it up: no code twice, at however many replicas (HCA-8.2.7(3)).
+func (s *Service) checkTOTP(ctx context.Context, a Account, code Secret) (ok bool, err error) {
+	step := int64(0)
+	if a.TOTP != "" {
+		step = factor.StepOf(a.TOTP, code, s.moment())
+	}
+	err = s.Store.UpdateAccounts(ctx, func(tx Tx) error {
+		if step == 0 {
+			return nil
+		}
+		ok, err = tx.UseTOTP(a.Person, step)
+		return err
+	})
+	return ok, err
+}
+
+// checkHOTP looks for the code among the next counters and uses up every one to it (RFC 4226 section 7.4).
+func (s *Service) checkHOTP(ctx context.Context, a Account, code Secret) (ok bool, err error) {
+	counter := int64(-1)
+	if a.HOTP != "" {
+		counter = factor.CounterOf(a.HOTP, code, a.HOTPNext)
+	}
+	err = s.Store.UpdateAccounts(ctx, func(tx Tx) error {
+		if counter < 0 {
+			return nil
+		}
+		ok, err = tx.UseHOTP(a.Person, counter)
+		return err
+	})
+	return ok, err
+}
+
+// checkBiometric verifies the signature of a key that the platform uses only after verifying its user, over a
+// challenge of the window's that is used up (HCA-8.2.8). A signature cannot be guessed, so failures are not counted.
+func (s *Service) checkBiometric(ctx context.Context, a Account, d ra.DeviceFacts, p Proof, purpose Purpose) (kind string, err error) {
+	refused := ra.Refuse("HCA-8.2.8", "biometric-wrong", "The biometric proof is not right. Nothing was changed.", nil)
+	var keys []Biometric
+	if err := s.Store.ViewAccounts(ctx, func(tx Tx) error { keys, err = tx.Biometrics(a.Person, d.ID); return err }); err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256(Statement(purpose, p.Challenge))
+	i := slices.IndexFunc(keys, func(b Biometric) bool {
+		pub, err := userKey(b.SPKI)
+		return err == nil && b.Generation == d.Generation && ecdsa.VerifyASN1(pub, digest[:], p.Signature)
+	})
+	if i < 0 || p.Challenge == "" {
+		return "", refused
+	}
+	used, err := s.checkCode(ctx, a, d, Secret(p.Challenge), purpose, false)
+	if err == nil && !used {
+		err = refused
+	}
+	return keys[i].Kind, err
+}
+
+// userKey reads a user-verified key: P-256, as a Secure Enclave and an Android Keystore make.
+func userKey(spki []byte) (*ecdsa.PublicKey, error) {
+	k, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, err
+	}
+	pub, ok := k.(*ecdsa.PublicKey)
+	if !ok || pub.Curve != elliptic.P256() {
+		return nil, ra.Errorf(ra.KindMalformed, "biometric-key", nil, "The key is not on P-256. Nothing was changed.")
+	}
+	return pub, nil
+}
+
+// sameCode compares a code with what is kept of one, in constant time.
+func sameCode(kept, given []byte) bool { return hmac.Equal(kept, given) }
+
+// ownKey refuses a key whose holder does not show that he has it.
+func ownKey(spki, signature []byte, challenge string) error {
+	pub, err := userKey(spki)
+	if err != nil {
+		return ra.Errorf(ra.KindMalformed, "biometric-key", err, "The key cannot be read, or is not on P-256. Nothing was changed.")
+	}
+	digest := sha256.Sum256(Statement(ForLogin, challenge))
+	if challenge == "" || !ecdsa.VerifyASN1(pub, digest[:], signature) {
+		return ra.Refuse("HCA-8.2.8", "biometric-wrong", "The challenge is not signed by this key. Nothing was changed.", nil)
+	}
+	return nil
+}
