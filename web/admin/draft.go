@@ -25,7 +25,7 @@ var draftRoutes = []route{
 // keepDraft takes what session.js sends. It belongs to a session that may be over; its cookie and its form token say
 // whose it was.
 func (p *page) keepDraft() error {
-	d := session.Draft{Page: localPath(p.FormValue("page")), Action: p.FormValue("action")}
+	d := session.Draft{Page: p.FormValue("page"), Action: p.FormValue("action")}
 	fields, err := url.ParseQuery(p.FormValue("form"))
 	if err == nil {
 		for _, values := range fields {
@@ -156,7 +156,7 @@ func restore(page []byte, d session.Draft) (out []byte, ok bool) {
 // formFor is the form that posts to the draft's action; among several, the first whose hidden fields are the draft's.
 func formFor(doc *html.Node, d session.Draft) (first *html.Node) {
 	for n := range doc.Descendants() {
-		if n.DataAtom != atom.Form || attribute(n, "action") != d.Action || !strings.EqualFold(attribute(n, "method"), post) {
+		if n.DataAtom != atom.Form || actionOf(n, d.Page) != d.Action || !strings.EqualFold(attribute(n, "method"), post) {
 			continue
 		}
 		same := true
@@ -174,6 +174,19 @@ func formFor(doc *html.Node, d session.Draft) (first *html.Node) {
 		}
 	}
 	return first
+}
+
+// actionOf is the path that a form is posted to: the page's own where it names none.
+func actionOf(form *html.Node, page string) string {
+	address := attribute(form, "action")
+	if address == "" {
+		address = page
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Path
 }
 
 // fill gives one field what was typed into it. Hidden fields, files and secrets stay as the page made them.

@@ -103,20 +103,6 @@ func (h *house) Verify(ctx context.Context, want consent.Expected, der []byte) (
 	return consent.Verified{Bare: m.Bare(), Proof: []byte("{}"), SignerFingerprint: hex.EncodeToString(signer[:]), MessageSHA256: hex.EncodeToString(sum[:])}, nil
 }
 
-// Identify tells whose card signed, for signing in.
-func (h *house) Identify(ctx context.Context, want consent.Expected, s consent.Signature) (consent.Identity, error) {
-	s, err := s.Over(want.Text, want.Clause)
-	if err != nil {
-		return consent.Identity{}, err
-	}
-	want.Bare = s.Bare != nil
-	m, err := h.judge(ctx, want, s.CMS)
-	if err != nil {
-		return consent.Identity{}, err
-	}
-	return consent.Identity{Holder: m.Holder()}, nil
-}
-
 func (h *house) judge(ctx context.Context, want consent.Expected, der []byte) (*cardmsg.Verified, error) {
 	u, err := cardmsg.Decode(der)
 	if err != nil {
