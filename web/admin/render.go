@@ -301,6 +301,7 @@ func ruleOf(id policy.Clause, lang string) string {
 func (s *Site) ErrorPage(c echo.Context, d problem.Document) error {
 	p := &page{Context: c, site: s, lang: languageOf(c.Request())}
 	c.Response().Header().Set("Content-Security-Policy", s.csp)
+	problem.TellToWait(c, d)
 	if token := session.TokenOf(c.Request()); token != "" {
 		if x, err := s.Accounts.Authenticate(p.ctx(), token, true); err == nil {
 			p.who, p.signedIn = x, true
@@ -319,6 +320,7 @@ func (p *page) again(err error, name string, v view, fields map[string][2]string
 	}
 	problem.Log(p, p.site.Log, err)
 	d := problem.Of(err, problem.RequestID(p))
+	problem.TellToWait(p, d)
 	v.Problem = p.explain(d)
 	if f, ok := fields[d.Code]; ok {
 		v.Problem.Field, v.Problem.FieldText = f[0], f[1]

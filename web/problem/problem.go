@@ -96,6 +96,30 @@ func ofHTTP(h *echo.HTTPError, requestID string) Document {
 	return d
 }
 
+// seconds that somebody waits who was told that there is too much to do, or that a part does not answer.
+const (
+	waitAfterTooMany = "60" // the limits count by the minute
+	waitAfterBusy    = "2"
+	waitAfterDown    = "5"
+)
+
+// TellToWait sets Retry-After (RFC 9110 section 10.2.3) on an answer that asks to come again later, where nobody has set
+// a better one.
+func TellToWait(c echo.Context, d Document) {
+	h, wait := c.Response().Header(), ""
+	switch {
+	case d.Code == "logins-busy":
+		wait = waitAfterBusy
+	case d.Status == http.StatusTooManyRequests:
+		wait = waitAfterTooMany
+	case d.Status == http.StatusServiceUnavailable:
+		wait = waitAfterDown
+	}
+	if wait != "" && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", wait)
+	}
+}
+
 // RequestID is the id that the server gave to this request.
 func RequestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
 
@@ -110,6 +134,7 @@ func Write(c echo.Context, err error) error {
 		return merr
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
+	TellToWait(c, d)
 	if c.Request().Method == http.MethodHead {
 		return c.NoContent(d.Status)
 	}

@@ -55,6 +55,11 @@ func (s *Service) CardLogin(ctx context.Context, a CardAttempt) (Grant, error) {
 	if s.Cards == nil {
 		return Grant{}, errNoCards()
 	}
+	leave, err := s.door.enter(a.Address)
+	if err != nil {
+		return Grant{}, err
+	}
+	defer leave()
 	now := s.moment()
 	if err := s.limitOne(ctx, "address:"+prefixOf(a.Address), limitPerAddress, now); err != nil {
 		return Grant{}, err

@@ -108,6 +108,7 @@ const passwordLabel = "certwindow staff password v1"
 type Service struct {
 	db *gorm.DB
 	Deps
+	door   door
 	hasher *factor.Hasher
 }
 
