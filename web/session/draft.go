@@ -91,8 +91,9 @@ func (s *Service) KeepDraft(ctx context.Context, token Secret, csrf string, d Dr
 	}
 	sum := sha256.Sum256([]byte(token.Reveal()))
 	var r endedRow
-	res := s.db.WithContext(ctx).Raw(`SELECT hash, staff_id, csrf FROM sessions WHERE hash = ?
-		UNION ALL SELECT hash, staff_id, csrf FROM ended_sessions WHERE hash = ? AND ended_at > ?`, sum[:], sum[:], s.moment().Add(-DraftLife)).Scan(&r)
+	since := s.moment().Add(-DraftLife)
+	res := s.db.WithContext(ctx).Raw(`SELECT hash, staff_id, csrf FROM sessions WHERE hash = ? AND last_used_at > ?
+		UNION ALL SELECT hash, staff_id, csrf FROM ended_sessions WHERE hash = ? AND ended_at > ?`, sum[:], since, sum[:], since).Scan(&r)
 	if res.Error != nil {
 		return internal("read", res.Error)
 	}
