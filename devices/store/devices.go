@@ -93,7 +93,7 @@ func (t *tx) Devices(f devices.DeviceQuery) ([]devices.Device, error) {
 		q = q.Where("id IN (SELECT device_id FROM device_users WHERE person_id = ? AND removed_at IS NULL)", f.User)
 	}
 	if !f.SilentSince.IsZero() {
-		q = q.Where("state = 'bound' AND last_seen_at < ?", f.SilentSince.UTC()) // as the partial index says it
+		q = q.Where("state = 'bound' AND COALESCE(last_seen_at, created_at) < ?", f.SilentSince.UTC()) // as the index says it
 	}
 	var rows []device
 	if err := q.Find(&rows).Error; err != nil {

@@ -3,7 +3,7 @@
 CREATE INDEX certificates_live ON certificates (institution, key_design, not_after) WHERE state = 'live';
 CREATE INDEX certificates_created ON certificates (created_at, institution);
 CREATE INDEX certificates_revoked ON certificates (revoked_at, institution) WHERE revoked_at IS NOT NULL;
-CREATE INDEX devices_silent ON devices (last_seen_at) WHERE state = 'bound';
+CREATE INDEX devices_silent ON devices (COALESCE(last_seen_at, created_at)) WHERE state = 'bound';
 CREATE INDEX holders_exempt ON holders (exempt_until) WHERE exempt_until IS NOT NULL;
 CREATE INDEX audit_events_act ON audit_events (act, seq);
 

@@ -101,6 +101,7 @@ type desk struct {
 	clerk  *browser
 	reader *reader
 	holder *holder
+	agent  *httptest.Server // the card component
 }
 
 func chromium(t *testing.T) string {
@@ -117,7 +118,11 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-func openDesk(t *testing.T) *desk {
+func openDesk(t *testing.T) *desk { return openDeskAt(t, false) }
+
+// openDeskAt opens a counter whose pages come from a public address, as the browser sees it, or from the computer
+// itself.
+func openDeskAt(t *testing.T, public bool) *desk {
 	path := chromium(t)
 	d := &desk{reader: &reader{t: t}, holder: &holder{}}
 	var pages, component http.Handler
@@ -125,7 +130,10 @@ func openDesk(t *testing.T) *desk {
 	t.Cleanup(componentServer.Close)
 	pageServer := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pages.ServeHTTP(w, r) }))
 	t.Cleanup(pageServer.Close)
-	d.url = pageServer.URL
+	d.url, d.agent = pageServer.URL, componentServer
+	if public {
+		d.url = strings.Replace(d.url, "127.0.0.1", "window.example", 1)
+	}
 	d.house = buildWith(t, strings.Replace(componentServer.URL, "127.0.0.1", "localhost", 1))
 	pages = d.echo
 	d.at = time.Now().UTC()
@@ -136,6 +144,10 @@ func openDesk(t *testing.T) *desk {
 	component = server
 	t.Cleanup(func() { server.Close() })
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.IgnoreCertErrors, chromedp.Flag("disable-dev-shm-usage", true))
+	if public {
+		opts = append(opts, chromedp.Flag("ip-address-space-overrides", strings.TrimPrefix(pageServer.URL, "https://")+"=public"),
+			chromedp.Flag("host-resolver-rules", "MAP window.example 127.0.0.1"))
+	}
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), opts...)
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)

@@ -91,7 +91,7 @@ func (p *page) helpTopic() error {
 var computerTests = []string{"browser", "permission", "component", "trust", "reader", "card"}
 
 // computerWords are what the tests can find, with words of computer.found.
-var computerWords = []string{"waiting", "browser-ok", "browser-insecure", "permission-granted", "permission-prompt", "permission-denied", "permission-unknown",
+var computerWords = []string{"waiting", "browser-ok", "browser-insecure", "permission-granted", "permission-prompt", "permission-denied", "permission-needless", "permission-unknown",
 	"component-none", "component-blocked", "component-denied", "component-hipki", "component-servisign", "trust-ok", "trust-none", "trust-unknown", "reader-none", "reader-ok",
 	"reader-unknown", "card-none", "card-ok", "card-several", "skipped"}
 

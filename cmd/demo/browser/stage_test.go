@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,13 +93,19 @@ func open(chromium string) (w *window, err error) {
 		}
 	}()
 	for _, lang := range []string{chinese, english} {
-		raw, err := os.ReadFile(filepath.Join(root, "web/admin/messages", lang+".json"))
-		if err != nil {
-			return w, err
+		names, err := filepath.Glob(filepath.Join(root, "web/admin/messages", lang, "*.json"))
+		if err != nil || len(names) == 0 {
+			return w, fmt.Errorf("no words of %s: %v", lang, err)
 		}
 		words := map[string]string{}
-		if err := json.Unmarshal(raw, &words); err != nil {
-			return w, err
+		for _, name := range names {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				return w, err
+			}
+			if err := json.Unmarshal(raw, &words); err != nil {
+				return w, err
+			}
 		}
 		w.words[lang] = words
 	}

@@ -30,6 +30,9 @@
     return "unknown";
   };
 
+  // nearby tells whether this page comes from an address for which a browser asks no permission.
+  const nearby = /^(localhost|.*\.localhost|127\..*|10\..*|192\.168\..*|172\.(1[6-9]|2\d|3[01])\..*|169\.254\..*|\[(::1|f[cd].*|fe80.*)\])$/.test(location.hostname);
+
   const patience = 5000;
   const bounded = (promise, otherwise) => Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve(otherwise), patience))]);
 
@@ -94,16 +97,17 @@
       tell(row.dataset.test, "open", "waiting");
     }
     tell("browser", window.isSecureContext ? "good" : "bad", window.isSecureContext ? "browser-ok" : "browser-insecure");
-    const before = await permission();
     const component = await reach();
-    const now = await permission();
-    const allowed = { granted: "good", denied: "bad", prompt: component ? "good" : "bad", unknown: "open" };
-    tell("permission", component && now === "prompt" ? "good" : allowed[now] || "open", "permission-" + (component && now === "prompt" ? "unknown" : now));
+    let now = await permission();
+    if (now !== "denied" && (nearby || (component && now === "prompt"))) {
+      now = "needless";
+    }
+    tell("permission", { granted: "good", needless: "good", denied: "bad", prompt: "bad" }[now] || "open", "permission-" + now);
     if (component) {
       tell("component", "good", "component-" + component.kind);
       await cards(component);
     } else {
-      tell("component", "bad", now === "denied" ? "component-denied" : now === "prompt" || before === "prompt" ? "component-blocked" : "component-none");
+      tell("component", "bad", { denied: "component-denied", prompt: "component-blocked" }[now] || "component-none");
       rest("trust", "reader", "card");
     }
     list.removeAttribute("aria-busy");
