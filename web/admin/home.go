@@ -182,7 +182,7 @@ func (p *page) stuckTask(stuck []overview.Stuck) (task, error) {
 		if err != nil && ra.KindOf(err) != ra.KindNotFound {
 			return x, err
 		}
-		x.Lines = append(x.Lines, taskLine{strings.TrimSpace(mask.Name(who.Name) + " " + w.say("kind."+string(s.Kind)) + "：" + why), "/applications/" + string(s.ID), s.UpdatedAt})
+		x.Lines = append(x.Lines, taskLine{w.say("stuck.line", mask.Name(who.Name), w.say("kind."+string(s.Kind)), why), "/applications/" + string(s.ID), s.UpdatedAt})
 	}
 	return x, nil
 }

@@ -103,8 +103,23 @@ type Rows struct {
 	Rows        []Row
 }
 
-// longest is how many letters of a label are drawn; the whole of it is in the numbers beside the chart.
-const longest = 24
+// longest is how wide a label may be drawn, in Latin letters, of which a Chinese one takes two. The whole of it is in
+// the numbers beside the chart.
+const longest = 46
+
+// fitting is a label that is cut where it would run into its number.
+func fitting(label string) string {
+	wide := 0
+	for i, r := range label {
+		if wide++; r > 0x2e7f {
+			wide++
+		}
+		if wide > longest {
+			return label[:i] + "…"
+		}
+	}
+	return label
+}
 
 // SVG draws the chart.
 func (c Rows) SVG() template.HTML {
@@ -116,12 +131,8 @@ func (c Rows) SVG() template.HTML {
 	}
 	for i, r := range c.Rows {
 		y := i * perLine
-		label := []rune(r.Label)
-		if len(label) > longest {
-			label = append(label[:longest-1], '…')
-		}
 		fmt.Fprintf(&b, `<text class="label" x="0" y="%d">%s</text><text class="label" x="%d" y="%d" text-anchor="end">%s</text>`,
-			y+15, template.HTMLEscapeString(string(label)), width, y+15, grouped(r.Value))
+			y+15, template.HTMLEscapeString(fitting(r.Label)), width, y+15, grouped(r.Value))
 		fmt.Fprintf(&b, `<rect class="track" x="0" y="%d" width="%d" height="10"/>`, y+21, width)
 		if r.Value > 0 {
 			fmt.Fprintf(&b, `<rect class="a" x="0" y="%d" width="%.1f" height="10"/>`, y+21, max(float64(width)*float64(r.Value)/float64(most), 1))
