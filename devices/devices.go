@@ -121,6 +121,7 @@ type PersonQuery struct {
 type DeviceQuery struct {
 	Institution ra.InstitutionCode
 	Code        string
+	CodeIs      string // matched whole
 	State       ra.DeviceState
 	User        ra.PersonID
 	SilentSince time.Time // bound, and not heard of since then; zero: any

@@ -111,8 +111,7 @@ func (s *Service) RegisterPerson(ctx context.Context, actor ra.Actor, p Person, 
 			return tx.AddMembership(p.ID, m)
 		}
 		if known.Holder != p.Holder || known.Name != p.Name {
-			return ra.Errorf(ra.KindConflict, "person-differs", nil,
-				"This national id is registered already, with another name or card. Nothing was changed; check the card and the identity document.")
+			return errPersonDiffers
 		}
 		p.ID = known.ID
 		return tx.AddMembership(known.ID, m)

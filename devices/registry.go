@@ -112,7 +112,7 @@ func (s *Service) addUser(tx Tx, actor ra.Actor, d Device, person ra.PersonID) e
 			return ra.Errorf(ra.KindConflict, "user-exists", nil, "This person is a user of the device already. Nothing was changed.")
 		}
 		if !d.Shared {
-			return ra.Refuse("HCA-4.1", "not-shared", "Only a device registered as shared may have several users. Nothing was changed.", nil)
+			return errNotShared
 		}
 	}
 	return tx.AddUser(d.ID, User{Person: p.ID, AddedAt: s.now(), AddedBy: actor.ID})

@@ -8,6 +8,9 @@ type ApplicationKind string
 const (
 	Enrolment  ApplicationKind = "enrolment"  // HCA-5.1
 	Revocation ApplicationKind = "revocation" // HCA-5.2
+	// Adoption is no application of anybody's: it takes a certificate into the register that the HCA issued before this
+	// software was there, so that it counts (HCA-7.5) and the sweep sees it (HCA-3.6).
+	Adoption ApplicationKind = "adoption"
 )
 
 // ApplicationState is where an application stands. Each is a word on the pages.
@@ -62,6 +65,9 @@ var revocationMachine = machine[ApplicationState, ApplicationEvent]{
 	AppVoided:    {},
 }
 
+// adoptionMachine: it is over when it is written.
+var adoptionMachine = machine[ApplicationState, ApplicationEvent]{AppCompleted: {}}
+
 // NextApplication is the state that follows an event, or an error that changes nothing. The deadline is the
 // end of the text's life while a signature is awaited and of the wait for the key after it: consent and key
 // come before it, a lapse only from it on (HCA-8.1.4).
@@ -73,6 +79,8 @@ func NextApplication(k ApplicationKind, s ApplicationState, e ApplicationEvent, 
 		next, err = enrolmentMachine.next("application", s, e)
 	case Revocation:
 		next, err = revocationMachine.next("application", s, e)
+	case Adoption:
+		next, err = adoptionMachine.next("application", s, e)
 	default:
 		err = &Error{Kind: KindInternal, Code: "unknown-kind", Detail: "An application of an unknown kind cannot go on."}
 	}

@@ -86,6 +86,9 @@ func (t *tx) Devices(f devices.DeviceQuery) ([]devices.Device, error) {
 	if f.Code != "" {
 		q = q.Where("code >= ? AND code < ?", f.Code, f.Code+"\U0010FFFF")
 	}
+	if f.CodeIs != "" {
+		q = q.Where("code = ?", f.CodeIs)
+	}
 	if f.State != "" {
 		q = q.Where("state = ?", f.State)
 	}

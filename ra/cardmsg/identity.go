@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/asn1"
 	"encoding/base64"
+	"fmt"
 	"math/big"
 	"slices"
 	"unicode/utf8"
@@ -157,24 +158,36 @@ func (v *Verified) identify(o *Options) error {
 
 // checkMarks wants every configured mark of a card certificate.
 func (v *Verified) checkMarks(o *Options) error {
-	for _, p := range o.Marks.Policies {
-		if !v.signer.HasPolicy(p) {
-			return refuse(ReasonMark, o.Clause, "the certificate does not assert policy %s", p)
-		}
-	}
-	if ids := o.Marks.IssuerKeyIDs; len(ids) > 0 {
-		issuer := v.issuerKeyID()
-		if !slices.ContainsFunc(ids, func(id []byte) bool { return len(id) > 0 && string(id) == string(issuer) }) {
-			return refuse(ReasonMark, o.Clause, "issuing key %x issues no card certificates", issuer)
-		}
-	}
-	for _, m := range o.Marks.Attributes {
-		values, ok := attributeValues(v.signer, m.OID)
-		if !ok || len(values) != 1 || len(m.Values) > 0 && !slices.Contains(m.Values, values[0]) {
-			return refuse(ReasonMark, o.Clause, "attribute %s is not that of a card certificate", m.OID)
-		}
+	if missing := o.Marks.missing(v.signer, v.issuerKeyID()); missing != "" {
+		return refuse(ReasonMark, o.Clause, "%s", missing)
 	}
 	return nil
+}
+
+// Bears tells whether a certificate has every mark of a card's. Where no mark is configured, none does.
+func (m Marks) Bears(c *certpath.Certificate) bool {
+	return len(m.Policies)+len(m.IssuerKeyIDs)+len(m.Attributes) > 0 && m.missing(c, c.AuthorityKeyID) == ""
+}
+
+// missing says which mark a certificate does not have; empty when it has all of them.
+func (m Marks) missing(c *certpath.Certificate, issuer []byte) string {
+	for _, p := range m.Policies {
+		if !c.HasPolicy(p) {
+			return fmt.Sprintf("the certificate does not assert policy %s", p)
+		}
+	}
+	if ids := m.IssuerKeyIDs; len(ids) > 0 {
+		if !slices.ContainsFunc(ids, func(id []byte) bool { return len(id) > 0 && string(id) == string(issuer) }) {
+			return fmt.Sprintf("issuing key %x issues no card certificates", issuer)
+		}
+	}
+	for _, a := range m.Attributes {
+		values, ok := attributeValues(c, a.OID)
+		if !ok || len(values) != 1 || len(a.Values) > 0 && !slices.Contains(a.Values, values[0]) {
+			return fmt.Sprintf("attribute %s is not that of a card certificate", a.OID)
+		}
+	}
+	return ""
 }
 
 // checkRegister refuses a certificate from the register of mobile ones: it is a personnel certificate too.

@@ -31,6 +31,18 @@ type Lapse struct{}
 // Checkpoint signs the audit log as it stands (HCA-8.1.6).
 type Checkpoint struct{}
 
+// Import takes the next lines of a table in (HCA-4.1, HCA-7.5).
+type Import struct {
+	Import string `json:"import"`
+}
+
+// Bulk works on the next certificates of many (HCA-5.2.2, HCA-3.4).
+type Bulk struct {
+	Bulk string `json:"bulk"`
+}
+
+func (Import) Kind() string     { return "import" }
+func (Bulk) Kind() string       { return "bulk" }
 func (MakeKey) Kind() string    { return "make-key" }
 func (Exchange) Kind() string   { return "exchange" }
 func (Notice) Kind() string     { return "notice" }

@@ -65,8 +65,8 @@ func (s *Service) ground(tx Tx, c ra.Certificate, scopes []policy.ApprovedScope)
 		return "no-permission", nil
 	case !device.IsUser:
 		return "no-permission", nil // HCA-4.2: removed from the device's users
-	case device.Generation != c.Generation || len(device.KeySPKI) == 0:
-		return "device-broken", nil // bound anew: the key of the old binding cannot be used any more
+	case c.Generation > 0 && (device.Generation != c.Generation || len(device.KeySPKI) == 0):
+		return "device-broken", nil // bound anew: the key of the old binding cannot be used any more. An adopted one had none yet
 	case !anyScope(c, scopes):
 		return "no-permission", nil
 	case policy.CarrierGone(device.CarrierGone, s.now()):

@@ -31,6 +31,9 @@ type UseCases struct {
 	Lapse    func(ctx context.Context, j jobs.Lapse) error
 
 	Checkpoint func(ctx context.Context, j jobs.Checkpoint) error
+
+	Import func(ctx context.Context, j jobs.Import) (again time.Duration, err error)
+	Bulk   func(ctx context.Context, j jobs.Bulk) (again time.Duration, err error)
 }
 
 // Config of the workers.
@@ -171,6 +174,8 @@ func riverConfig(u UseCases, c Config, now func() time.Time) *river.Config {
 	river.AddWorker(workers, &worker[jobs.Sweep]{run: u.Sweep, timeout: time.Hour})
 	river.AddWorker(workers, &worker[jobs.Lapse]{run: once(u.Lapse)})
 	river.AddWorker(workers, &worker[jobs.Checkpoint]{run: once(u.Checkpoint), timeout: time.Hour})
+	river.AddWorker(workers, &worker[jobs.Import]{run: u.Import})
+	river.AddWorker(workers, &worker[jobs.Bulk]{run: u.Bulk})
 	every := func(d time.Duration, j river.JobArgs) *river.PeriodicJob {
 		return river.NewPeriodicJob(river.PeriodicInterval(d), func() (river.JobArgs, *river.InsertOpts) { return j, nil }, nil)
 	}
