@@ -2,11 +2,12 @@ package store
 
 import (
 	"certwindow/ra"
+	"certwindow/ra/intake"
 	"certwindow/ra/approve"
 )
 
 // Models are the types that this package reads and writes its tables by.
 func Models() []any {
-	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{},
+	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{}, &intake.Import{}, &importLine{},
 		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}}
 }

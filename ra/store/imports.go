@@ -63,6 +63,9 @@ func lineColumns(l *importLine) []sealed {
 // InsertImport stores a preview with its lines.
 func (tx *Tx) InsertImport(i intake.Import, lines []intake.Line) error {
 	i.CreatedAt = i.CreatedAt.UTC()
+	if i.Ignored == nil {
+		i.Ignored = []string{} // none is not NULL
+	}
 	if err := tx.db.Create(&i).Error; err != nil {
 		return err
 	}

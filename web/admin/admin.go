@@ -91,6 +91,7 @@ type Config struct {
 	Revocations Revocations
 	Approvals   Approvals
 	Exchange    Exchange
+	Imports     Imports
 	AuditLog    Log
 	Window      string // the code of the institution that runs the window
 	Overview    Overview
@@ -122,7 +123,7 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Exchange == nil || cfg.AuditLog == nil || cfg.BindText == nil {
+		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
 	if cfg.Overview == nil || cfg.Records == nil {

@@ -22,7 +22,7 @@ var applicationRoutes = []route{
 var applicationStates = []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey, ra.AppRequested, ra.AppSent, ra.AppDisputed,
 	ra.AppCompleted, ra.AppRefused, ra.AppLapsed, ra.AppVoided}
 
-var applicationKinds = []ra.ApplicationKind{ra.Enrolment, ra.Revocation}
+var applicationKinds = []ra.ApplicationKind{ra.Enrolment, ra.Revocation, ra.Adoption}
 
 func (p *page) applications() error {
 	list, err := p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{Kind: known(p.QueryParam("kind"), applicationKinds),

@@ -40,6 +40,7 @@ import (
 	"certwindow/ra/consent"
 	"certwindow/ra/enrol"
 	"certwindow/ra/exchange"
+	"certwindow/ra/intake"
 	"certwindow/ra/jobs"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
@@ -63,6 +64,7 @@ type house struct {
 	revoke   *revoke.Service
 	approve  *approve.Service
 	exchange *exchange.Service
+	intake   *intake.Service
 	store    *store.Store
 	db       *store.DB
 	pki      *cardtest.PKI
@@ -170,7 +172,8 @@ func buildWith(t *testing.T, component string) *house {
 	}
 	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, h.accounts.Acts(), h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
-	h.site, err = New(Config{Development: true, Exchange: h.exchange, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
+	h.openIntake()
+	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
 		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})

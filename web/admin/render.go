@@ -68,7 +68,7 @@ type link struct {
 // sections are the navigation, in its order: the work of every day, and behind one more step the office itself. Each
 // is shown to those who may open it.
 var sections, office = []string{"/persons", "/devices", "/applications", "/certificates", "/approvals"},
-	[]string{"/institutions", "/scopes", "/staff", "/exchange", "/reports", "/audit"}
+	[]string{"/institutions", "/scopes", "/staff", "/imports", "/exchange", "/reports", "/audit"}
 
 func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 	names, err := fs.Glob(files, "templates/*.html")
@@ -157,6 +157,7 @@ var looks = map[string]string{
 	"live": "good", "bound": "good", "completed": "good", "confirmed": "good", "active": "good", "linked": "good", "approved": "good", "done": "good",
 	"awaiting-signature": "wait", "awaiting-key": "wait", "requested": "wait", "sent": "wait", "revoking": "wait", "offered": "wait",
 	"presented": "wait", "proposed": "wait", "registered": "wait", "initial": "wait",
+	"fresh": "wait", "running": "wait", "finished": "good", "wrong": "bad",
 	"disputed": "bad", "refused": "bad", "failed": "bad", "lost": "bad", "broken": "bad", "suspended": "bad", "rejected": "bad", "locked": "bad",
 	"stopped": "bad", "withdrawn": "bad",
 }

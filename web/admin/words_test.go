@@ -14,6 +14,7 @@ import (
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/approve"
+	"certwindow/ra/intake"
 	"certwindow/web/session"
 )
 
@@ -23,10 +24,11 @@ func families() map[string][]string {
 		"state.application.": texts(applicationStates), "waiting.": texts(applicationStates[:5]), "state.certificate.": texts(certificateStates),
 		"state.device.": texts(deviceStates), "state.binding.": {"offered", "presented"}, "state.person.": {"active", "ended"},
 		"state.institution.": {"active", "stopped"}, "state.scope.": {"approved", "withdrawn"}, "state.staff.": {"active", "initial", "locked", "stopped"},
-		"state.card.": {"linked"}, "state.outcome.": {"done", "refused", "failed"}, "role.": texts(session.Roles), "kind.": texts(applicationKinds), "counter.": texts(applicationKinds),
+		"state.card.": {"linked"}, "state.outcome.": {"done", "refused", "failed"}, "role.": texts(session.Roles), "kind.": texts(applicationKinds), "counter.": texts(applicationKinds[:2]),
 		"state.approval.": texts(approvalStates), "approval.act.": texts(approve.Acts), "approval.approve.": texts(approve.Acts), "approval.effect.": texts(approve.Acts),
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
+		"import.kind.": texts(intake.Kinds), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
 		"answer.": {"yes", "no"}, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},
@@ -52,6 +54,15 @@ func texts[T ~string](in []T) (out []string) {
 func groundNames() (out []string) {
 	for _, g := range policy.Grounds() {
 		out = append(out, g.Name)
+	}
+	return out
+}
+
+func importColumns() (out []string) {
+	for _, columns := range intake.Columns {
+		for _, c := range columns {
+			out = append(out, c.Name)
+		}
 	}
 	return out
 }

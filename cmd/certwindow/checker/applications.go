@@ -31,6 +31,9 @@ func (c *check) application(p *page, a *application) error {
 	case "enrolment":
 		c.enrolment(p, a, own)
 		c.slot(a, own)
+	case "adoption":
+		c.adoption(p, a, own)
+		return nil
 	case "revocation":
 		c.revocation(p, a)
 		c.must(own == nil, State, "HCA-3.3", a.object(), "a revocation has a certificate of its own")
@@ -80,6 +83,25 @@ func (c *check) enrolment(p *page, a *application, own *certificate) {
 	default:
 		c.must(!a.certificate.Valid, State, "HCA-3.3", a.object(), "it is %s and names certificate %s", a.state, a.certificate.String)
 	}
+}
+
+// adoption holds a certificate that was there before this software against what stands in place of its application: no
+// card signed here and no request left, so that there is nothing of these to judge.
+func (c *check) adoption(p *page, a *application, own *certificate) {
+	c.must(a.is("completed"), State, "HCA-3.3", a.object(), "it is in the unknown state %q", a.state)
+	c.must(a.consent == nil && a.csr == nil, State, "HCA-3.3", a.object(), "a certificate that was taken over has a consent or a request")
+	_, sent := p.requests[a.id]
+	c.must(!sent, State, "HCA-3.3", a.object(), "a certificate that was taken over has a request to the HCA")
+	if own == nil {
+		c.found(State, "HCA-3.3", a.object(), "it is completed and there is no certificate of it")
+		return
+	}
+	c.slot(a, own)
+	c.counts.Certificates++
+	c.certificate(p, a, own, nil)
+	c.certificateLog(p, own)
+	c.must(p.log[done(own.object(), "certificate.adopt")], Row, "HCA-8.1.6", own.object(), "it was taken over, and no row of the log says certificate.adopt")
+	c.key(p, a, own)
 }
 
 // slot holds the place that an enrolment has against its state and its certificate's (HCA-7.5).

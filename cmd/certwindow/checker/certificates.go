@@ -36,6 +36,19 @@ func (c *check) certificate(p *page, a *application, x *certificate, v *cardmsg.
 	if !cert.NotBefore.Equal(x.notBefore) || !cert.NotAfter.Equal(x.notAfter) {
 		bad("its validity is not that of its row")
 	}
+	if a.kind != "adoption" {
+		requested(a, cert, bad)
+	}
+	if err := c.issued(cert, x); err != nil {
+		bad("no pinned root issued it: %v", err)
+	}
+	if v != nil && !sameHolder(cert, v, c.HolderOID == nil) {
+		bad("its holder is not the holder of the card that signed")
+	}
+}
+
+// requested holds a certificate against the request that it answers.
+func requested(a *application, cert *certpath.Certificate, bad func(string, ...any)) {
 	if request, err := csr.Parse(a.csr); err != nil {
 		bad("its request does not hold: %v", err)
 	} else {
@@ -46,12 +59,6 @@ func (c *check) certificate(p *page, a *application, x *certificate, v *cardmsg.
 		if request.Challenge != base64.RawURLEncoding.EncodeToString(a.challenge) {
 			bad("the request's challenge is not the application's")
 		}
-	}
-	if err := c.issued(cert, x); err != nil {
-		bad("no pinned root issued it: %v", err)
-	}
-	if v != nil && !sameHolder(cert, v, c.HolderOID == nil) {
-		bad("its holder is not the holder of the card that signed")
 	}
 }
 

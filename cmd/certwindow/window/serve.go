@@ -128,12 +128,13 @@ func (w *Window) useCases() work.UseCases {
 		Lapse: func(ctx context.Context, _ jobs.Lapse) error {
 			_, err := w.Enrol.Lapse(ctx)
 			_, late := w.Approve.Expire(ctx)
-			return errors.Join(err, late, w.Accounts.Sweep(ctx))
+			return errors.Join(err, late, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx))
 		},
 		Checkpoint: func(ctx context.Context, _ jobs.Checkpoint) error {
 			_, err := w.Checkpoint(ctx)
 			return err
 		},
+		Import: func(ctx context.Context, j jobs.Import) (time.Duration, error) { return w.Intake.Work(ctx, j.Import) },
 	}
 }
 
@@ -176,7 +177,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
 		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
-		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Window: w.Config.Window.Institution, AuditLog: w.auditLog, CardComponent: w.Config.Card.Component,
+		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, AuditLog: w.auditLog, CardComponent: w.Config.Card.Component,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		ServiSign: w.Config.Card.ServiSign, CardPINOnPage: w.Config.Card.PINOnPage,
 		BindText: func(code string) string {

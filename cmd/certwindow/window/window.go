@@ -30,6 +30,7 @@ import (
 	"certwindow/ra/enrol"
 	"certwindow/ra/exchange"
 	"certwindow/ra/hca"
+	"certwindow/ra/intake"
 	"certwindow/ra/jobs"
 	"certwindow/ra/jobs/work"
 	"certwindow/ra/notify"
@@ -54,6 +55,7 @@ type Window struct {
 	Approve   *approve.Service
 	Delivery  *enrol.Delivery
 	Exchange  *exchange.Service
+	Intake    *intake.Service
 	Sweep     *sweep.Service
 	Sign      *remotesign.Service
 	Notify    *notify.Service
@@ -265,12 +267,9 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, verifier,
 		revoke.Config{Window: code, MessageLife: time.Duration(limits.MessageLife)}, w.now, rand.Reader)
 	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.now, rand.Reader)
-	issuers := make([][]byte, 0, len(w.trust.intermediates))
-	for _, c := range w.trust.intermediates {
-		issuers = append(issuers, c.Raw)
-	}
+	w.openIntake(marks, holder)
 	w.Exchange = exchange.New(store.ExchangeStore{Store: w.Store}, w.Adapter, w.Dedicated.Standing,
-		exchange.Profile{Issuers: issuers, MaxValidity: time.Duration(w.Config.HCA.MaxValidity), Holder: holder}, w.now, rand.Reader)
+		exchange.Profile{Issuers: w.issuers(), MaxValidity: time.Duration(w.Config.HCA.MaxValidity), Holder: holder}, w.now, rand.Reader)
 	w.Sweep = sweep.New(store.SweepStore{Store: w.Store}, w.Revoke, w, sweep.Config{CapPercent: w.Config.Sweep.CapPercent,
 		CapAbsolute: w.Config.Sweep.CapAbsolute}, w.replica, w.now, rand.Reader)
 	status, err := w.Token.Signer(ctx, ceremony.LabelStatus)
