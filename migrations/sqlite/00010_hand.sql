@@ -33,49 +33,6 @@ CREATE TABLE import_lines (
 );
 CREATE INDEX import_lines_verdict ON import_lines (import_id, verdict, line);
 
-CREATE TABLE bulks (
-    id          TEXT PRIMARY KEY,
-    kind        TEXT NOT NULL,                  -- revoke, remind
-    state       TEXT NOT NULL,                  -- running, stopped, finished
-    filter      TEXT NOT NULL,                  -- JSON
-    ground      TEXT NOT NULL,
-    note        TEXT NOT NULL,
-    institution TEXT NOT NULL,                  -- of who began it; empty: the whole window
-    total       INTEGER NOT NULL,
-    done        INTEGER NOT NULL,
-    left_alone  INTEGER NOT NULL,               -- those that were not as they were when it was approved
-    approval    TEXT NOT NULL,
-    proposed_by TEXT NOT NULL,
-    created_by  TEXT NOT NULL,
-    created_at  DATETIME NOT NULL,
-    finished_at DATETIME
-);
-CREATE INDEX bulks_institution ON bulks (institution, id);
-CREATE TABLE bulk_items (
-    bulk_id        TEXT NOT NULL REFERENCES bulks (id),
-    certificate_id TEXT NOT NULL REFERENCES certificates (id),
-    outcome        TEXT NOT NULL,               -- waiting, done, left
-    code           TEXT NOT NULL,
-    PRIMARY KEY (bulk_id, certificate_id)
-);
-CREATE INDEX bulk_items_outcome ON bulk_items (bulk_id, outcome, certificate_id);
-
-CREATE TABLE api_clients (
-    id          TEXT PRIMARY KEY,
-    name        TEXT NOT NULL,
-    institution TEXT NOT NULL REFERENCES institutions (code),
-    secret_hash BLOB NOT NULL UNIQUE,           -- keyed hash: the secret itself is nowhere
-    active      BOOLEAN NOT NULL,
-    created_by  TEXT NOT NULL,
-    approved_by TEXT NOT NULL,
-    created_at  DATETIME NOT NULL,
-    last_used_at DATETIME
-);
-CREATE INDEX api_clients_institution ON api_clients (institution, id);
-
 -- +goose Down
-DROP TABLE api_clients;
-DROP TABLE bulk_items;
-DROP TABLE bulks;
 DROP TABLE import_lines;
 DROP TABLE imports;

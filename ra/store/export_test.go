@@ -2,8 +2,8 @@ package store
 
 import (
 	"certwindow/ra"
-	"certwindow/ra/intake"
 	"certwindow/ra/approve"
+	"certwindow/ra/intake"
 )
 
 // Models are the types that this package reads and writes its tables by.
