@@ -5,6 +5,7 @@
 //	phone list   --dir DIR                                   applications that wait, certificates that are here
 //	phone enrol  --dir DIR --application ID                  make the key, hand in the request, fetch the certificate
 //	phone sign   --dir DIR --certificate ID --in FILE --out FILE
+//	             both with --password-file FILE where the key is in the window's HSM
 //	phone status --dir DIR                                   what the window says of this phone and its certificates
 //
 // Exit 0: yes. Exit 1: no, with the reason. Exit 2: used wrongly. Results go to standard output, everything else to
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"certwindow/cmd/phone/client"
+	"certwindow/hsm"
 )
 
 const (
@@ -43,6 +45,7 @@ func main() {
 // options are the flags of all commands.
 type options struct {
 	dir, qr, application, certificate, in, out string
+	password                                   string // file
 	wait                                       time.Duration
 }
 
@@ -90,7 +93,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 	s := &session{options: o, stdout: stdout, stderr: stderr}
 	about := client.About{Platform: "android", Model: "reference phone", OSVersion: "1", App: "tw.certwindow.phone", AppVersion: "1.0.0"}
 	if s.phone, err = client.Open(o.dir, about, now); err == nil {
-		err = cmd.do(ctx, s)
+		if err = s.unlock(); err == nil {
+			err = cmd.do(ctx, s)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "phone "+name+":", err)
@@ -108,6 +113,9 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 	for _, n := range cmd.needs {
 		f.StringVar(all[n], n, "", what[n])
 	}
+	if name == "enrol" || name == "sign" {
+		f.StringVar(&o.password, "password-file", "", "`file` of the password that locks keys in the window's HSM on this phone")
+	}
 	f.DurationVar(&o.wait, "wait", 10*time.Minute, "how long to wait for the window")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -124,6 +132,20 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 		return o, errors.New("--wait is not positive")
 	}
 	return o, nil
+}
+
+// unlock gives the phone the password of a file.
+func (s *session) unlock() error {
+	if s.password == "" {
+		return nil
+	}
+	password, err := hsm.ReadSecretFile(s.password)
+	if err != nil {
+		return err
+	}
+	defer password.Destroy()
+	s.phone.SetPassword(string(password.Bytes()))
+	return nil
 }
 
 func bind(ctx context.Context, s *session) error {

@@ -318,7 +318,7 @@ func TestSetupTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Items) != 2+len(o.Keys) {
+		if len(r.Items) != 3+len(o.Keys) {
 			t.Fatalf("%d items", len(r.Items))
 		}
 		for _, i := range r.Items {

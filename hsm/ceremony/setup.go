@@ -55,7 +55,8 @@ type SetupReport struct {
 	Items []SetupItem `json:"items"`
 }
 
-// Setup makes what is missing of a token: the token itself, the MAC key, and the key pairs. What exists is left
+// Setup makes what is missing of a token: the token itself, the MAC key, the activation key, and the
+// key pairs. What exists is left
 // alone, so that running it twice changes nothing; a key pair of another algorithm than asked for is an error. A
 // token that is to replace a lost one is restored (Options.Restore) before its set-up, or it would get a new MAC key.
 func Setup(ctx context.Context, o SetupOptions) (*SetupReport, error) {
@@ -84,6 +85,10 @@ func Setup(ctx context.Context, o SetupOptions) (*SetupReport, error) {
 		return r, err
 	}
 	r.Items = append(r.Items, SetupItem{Kind: "secret key", Label: p11.MACLabel, Created: made})
+	if made, err = ensureActivation(ctx, tok); err != nil {
+		return r, err
+	}
+	r.Items = append(r.Items, SetupItem{Kind: "key pair", Label: p11.ActivationLabel, Algorithm: hsm.P256, Created: made})
 	for _, k := range o.Keys {
 		made, err := ensureKey(ctx, tok, k)
 		if err != nil {
@@ -100,6 +105,16 @@ func ensureMAC(ctx context.Context, tok *p11.Token) (made bool, err error) {
 		return false, err
 	}
 	return true, tok.GenerateMACKey(ctx, p11.MACLabel)
+}
+
+// ensureActivation makes the key that phones encrypt their secrets to. A token that replaces a lost one gets a new
+// one: phones hold the secrets, and the window's signature on the new key is what they go by.
+func ensureActivation(ctx context.Context, tok *p11.Token) (made bool, err error) {
+	_, err = tok.ActivationKey(ctx)
+	if !errors.Is(err, hsm.ErrNotFound) {
+		return false, err
+	}
+	return true, tok.GenerateActivationKey(ctx)
 }
 
 func ensureKey(ctx context.Context, tok *p11.Token, k KeySpec) (made bool, err error) {

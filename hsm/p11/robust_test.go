@@ -178,13 +178,39 @@ func TestNothingLeftBehind(t *testing.T) {
 		if _, err := s.Sign(nil, []byte("short"), crypto.SHA256); err == nil {
 			t.Error("a digest of the wrong length was signed")
 		}
+		useSealed(t, tok)
 	}
-	if err := o.ctx.FindObjectsInit(o.h, []*pkcs11.Attribute{a(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY)}); err != nil {
+	if err := o.ctx.FindObjectsInit(o.h, []*pkcs11.Attribute{a(pkcs11.CKA_TOKEN, false)}); err != nil {
 		t.Fatal(err)
 	}
 	defer o.ctx.FindObjectsFinal(o.h)
 	if hs, _, err := o.ctx.FindObjects(o.h, 10); err != nil || len(hs) != 0 {
-		t.Errorf("%d private keys are left: %v", len(hs), err)
+		t.Errorf("%d keys are left: %v", len(hs), err)
+	}
+}
+
+// useSealed sends a phone's secret to the token, and signs with a key that is sealed under it.
+func useSealed(t *testing.T, tok *p11.Token) {
+	t.Helper()
+	ctx := context.Background()
+	pub, err := tok.ActivationKey(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := hsm.SealActivation(pub, nil, secretOf(1).Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := tok.OpenActivation(ctx, nil, sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := tok.GenerateSealed(ctx, hsm.P256, binding, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tok.SignSealed(ctx, k, binding, secret, crypto.SHA256, [][]byte{p11test.Digest(t)}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,10 +2,12 @@ package p11
 
 import (
 	"context"
+	"crypto/ecdh"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"certwindow/hsm"
 )
@@ -35,6 +37,8 @@ type Token struct {
 	info hsm.Info
 	// making is held while a labelled object is made, so that two callers cannot make the same one.
 	making sync.Mutex
+	// activation is the public half of the activation key, once it was read.
+	activation atomic.Pointer[ecdh.PublicKey]
 }
 
 // Open loads the module, finds the token and logs in once, so that a wrong PIN shows at the start.

@@ -12,7 +12,6 @@ import (
 	"certwindow/ra"
 	"certwindow/ra/cardmsg"
 	"certwindow/ra/consent"
-	"certwindow/ra/jobs"
 )
 
 // Begin makes an application and the text that the holder's card is to sign. Everything that can be refused
@@ -168,13 +167,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 		}
 		a.Deadline = s.now().Add(s.cfg.KeyLife)
 		e.Details = sig.About(v)
-		if err := tx.UpdateApplication(a, from); err != nil {
-			return err
-		}
-		if a.KeyDesign == ra.KeyHSM {
-			return tx.Enqueue(jobs.MakeKey{Application: a.ID})
-		}
-		return nil
+		return tx.UpdateApplication(a, from)
 	})
 	return a, err
 }

@@ -88,10 +88,11 @@ type Consent interface {
 	Verify(ctx context.Context, want consent.Expected, cms []byte) (consent.Verified, error)
 }
 
-// Keys makes holders' keys in the HSM.
+// Keys makes holders' keys in the HSM, each sealed under a secret of the holder's phone (HCA-6.3.5).
 type Keys interface {
-	GenerateWrapped(ctx context.Context, alg hsm.Algorithm, b hsm.Binding) (hsm.WrappedKey, error)
-	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
+	OpenActivation(ctx context.Context, info, sealed []byte) (hsm.Secret, error)
+	GenerateSealed(ctx context.Context, alg hsm.Algorithm, b hsm.Binding, secret hsm.Secret) (hsm.WrappedKey, error)
+	SealedSigner(ctx context.Context, k hsm.WrappedKey, b hsm.Binding, secret hsm.Secret) (crypto.Signer, error)
 }
 
 // Standing tells how the window itself stands with the HCA (HCA-3.1, HCA-3.8).

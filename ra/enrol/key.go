@@ -26,48 +26,6 @@ type KeyProof struct {
 	MadeAt time.Time `json:"made_at"` // of a declared one, when its request came
 }
 
-// MakeKey makes an application's HSM key and the request for it (HCA-6.3). It may be called again after a
-// crash: a key that was stored is used, one that was not is gone with the process.
-func (s *Service) MakeKey(ctx context.Context, id ra.ApplicationID) error {
-	var a ra.Application
-	var person ra.PersonFacts
-	err := s.store.View(ctx, func(tx Tx) error {
-		var err error
-		if a, err = tx.Application("", id); err != nil {
-			return err
-		}
-		person, err = tx.Person(a.PersonID)
-		return err
-	})
-	if err != nil || a.State != ra.AppAwaitingKey || a.KeyDesign != ra.KeyHSM {
-		return err
-	}
-	binding := hsm.Binding{Person: string(a.PersonID), Device: string(a.DeviceID), Application: string(a.ID)}
-	key, err := s.keys.GenerateWrapped(ctx, hsm.Algorithm(a.Algorithm), binding)
-	if err != nil {
-		return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM could not make the key. The application waits; it is tried again.")
-	}
-	signer, err := s.keys.SignerFor(ctx, key, binding)
-	if err != nil {
-		return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM could not use the key. The application waits; it is tried again.")
-	}
-	request, err := csr.Make(signer, subject(person), a.Challenge)
-	if err != nil {
-		return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM could not sign the request. The application waits; it is tried again.")
-	}
-	e := ra.Event{Actor: ra.Actor{Kind: ra.ActorSystem, ID: "make-key"}, Act: "enrol.key", Object: object(id), Institution: a.Institution,
-		Details: map[string]string{"key": ra.KeyHash(key.SPKI), "design": string(a.KeyDesign)}}
-	return s.act(ctx, e, func(tx Tx, _ *ra.Event) error {
-		if a, err = tx.Application("", id); err != nil {
-			return err
-		}
-		if err := tx.SaveHolderKey(a, key, s.now()); err != nil {
-			return err
-		}
-		return s.request(tx, a, request, KeyProof{Kind: "hsm", MadeAt: s.now()})
-	})
-}
-
 // request commits the certification request and has it sent.
 func (s *Service) request(tx Tx, a ra.Application, request []byte, proof KeyProof) error {
 	from := a.State

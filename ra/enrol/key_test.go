@@ -5,16 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"errors"
 	"testing"
 	"time"
 
-	"certwindow/hsm"
-	"certwindow/hsm/p11/p11test"
 	"certwindow/policy"
 	"certwindow/ra"
-	"certwindow/ra/csr"
 	"certwindow/ra/enrol"
 	"certwindow/ra/store"
 	"certwindow/ra/store/storetest"
@@ -111,88 +106,4 @@ func TestKeyAtItsTime(t *testing.T) {
 	if _, err := d.KeyTask(context.Background(), d.phone.ID, a.ID); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("a task before consent: %v", err)
 	}
-}
-
-// HCA-6.0, HCA-6.3: the HSM makes the key after the application, once, and its request holds the holder's name, the
-// challenge and that key.
-func TestKeyOfTheHSM(t *testing.T) {
-	token := p11test.Token(t)
-	d := newDesk(t, storetest.SQLite(t))
-	d.serve(storetest.Accepts{}, token, storetest.Good)
-	form := d.form()
-	form.KeyDesign = ra.KeyHSM
-	ctx := context.Background()
-	a, err := d.Begin(ctx, d.clerk, form)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.MakeKey(ctx, a.ID); err != nil || d.Count(t, "holder_keys") != 0 {
-		t.Fatalf("a key before consent: %v", err)
-	}
-	if _, err := d.sign(a); err != nil || d.Jobs(t, "make-key") != 1 {
-		t.Fatalf("%v, %d jobs", err, d.Jobs(t, "make-key"))
-	}
-	d.Clock.Advance(time.Second)
-	for range 2 { // a job that is run again after a crash does nothing
-		if err := d.MakeKey(ctx, a.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := d.World.Application(t, a.ID)
-	if got.State != ra.AppRequested || d.Count(t, "holder_keys") != 1 || d.Jobs(t, "exchange") != 1 {
-		t.Fatalf("%s, %d keys, %d jobs", got.State, d.Count(t, "holder_keys"), d.Jobs(t, "exchange"))
-	}
-	req, err := csr.Parse(got.CSR)
-	if err != nil || req.Challenge != csr.Challenge(a.Challenge) {
-		t.Fatalf("%+v, %v", req, err)
-	}
-	x, err := x509.ParseCertificateRequest(got.CSR)
-	if err != nil || x.Subject.CommonName != "陳小華" || x.Subject.SerialNumber != "1234567890123456" {
-		t.Errorf("subject %v, %v", x.Subject, err)
-	}
-	var key hsm.WrappedKey
-	d.View(t, func(tx *store.Tx) (err error) {
-		key, err = tx.HolderKey(a.ID)
-		return err
-	})
-	if ra.KeyHash(key.SPKI) != ra.KeyHash(req.SPKI) {
-		t.Error("the request is for another key than the one that was stored")
-	}
-	if n := d.Count(t, "holder_keys k JOIN applications a ON a.id = k.application_id WHERE k.created_at > a.created_at"); n != 1 {
-		t.Error("the key is not younger than its application")
-	}
-	if _, err := d.SubmitRequest(ctx, ra.Actor{}, d.phone.ID, a.ID, got.CSR, nil); ra.AsError(err).Code != "key-in-hsm" {
-		t.Errorf("a phone's request for an HSM key: %v", err)
-	}
-	if err := d.Cancel(ctx, d.clerk, a.ID); err != nil || d.Count(t, "holder_keys") != 0 {
-		t.Errorf("withdrawn before it was sent: %v, %d keys are left behind", err, d.Count(t, "holder_keys"))
-	}
-}
-
-// An HSM that fails leaves the application waiting, with no half of a key behind.
-func TestHSMFails(t *testing.T) {
-	d := newDesk(t, storetest.SQLite(t))
-	d.serve(storetest.Accepts{}, deadHSM{}, storetest.Good)
-	form := d.form()
-	form.KeyDesign = ra.KeyHSM
-	a, err := d.Begin(context.Background(), d.clerk, form)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.sign(a); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.MakeKey(context.Background(), a.ID); ra.KindOf(err) != ra.KindUnavailable {
-		t.Errorf("%v", err)
-	}
-	if got := d.World.Application(t, a.ID); got.State != ra.AppAwaitingKey || got.Slot == nil || d.Count(t, "holder_keys") != 0 {
-		t.Errorf("%+v", got)
-	}
-}
-
-// deadHSM is a module that does not answer.
-type deadHSM struct{ enrol.Keys }
-
-func (deadHSM) GenerateWrapped(context.Context, hsm.Algorithm, hsm.Binding) (hsm.WrappedKey, error) {
-	return hsm.WrappedKey{}, errors.New("CKR_DEVICE_ERROR")
 }

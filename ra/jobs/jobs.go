@@ -7,11 +7,6 @@ import "certwindow/ra"
 // Args is what the queue stores of a job.
 type Args interface{ Kind() string }
 
-// MakeKey makes the HSM key of an application whose consent was verified (HCA-6.0, HCA-6.3).
-type MakeKey struct {
-	Application ra.ApplicationID `json:"application"`
-}
-
 // Exchange brings an application's request to the HCA forward by one step (HCA-3.3).
 type Exchange struct {
 	Application ra.ApplicationID `json:"application"`
@@ -43,7 +38,6 @@ type Bulk struct {
 
 func (Import) Kind() string     { return "import" }
 func (Bulk) Kind() string       { return "bulk" }
-func (MakeKey) Kind() string    { return "make-key" }
 func (Exchange) Kind() string   { return "exchange" }
 func (Notice) Kind() string     { return "notice" }
 func (Sweep) Kind() string      { return "sweep" }

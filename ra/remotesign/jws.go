@@ -13,8 +13,8 @@ import (
 const StatementType = "certwindow-status+jwt"
 
 // signJWS makes a compact JWS (RFC 7515) with ES256 by a P-256 key that sits in the HSM.
-func signJWS(key crypto.Signer, keyID string, claims any) (string, error) {
-	opts := (&jose.SignerOptions{}).WithType(StatementType).WithHeader("kid", keyID)
+func signJWS(key crypto.Signer, typ jose.ContentType, keyID string, claims any) (string, error) {
+	opts := (&jose.SignerOptions{}).WithType(typ).WithHeader("kid", keyID)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: cryptosigner.Opaque(key)}, opts)
 	if err != nil {
 		return "", fmt.Errorf("remotesign: status key: %w", err)

@@ -1,11 +1,18 @@
 // Package remotesign decides whether a holder's key may be used now, tells it in signed status statements for
-// keys on phones, and makes signatures with keys in the HSM (HCA-6.3, HCA-7.2, HCA-7.3).
+// keys on phones, and makes signatures with keys in the HSM, each released by the holder's own phone (HCA-6.3,
+// HCA-7.2, HCA-7.3).
+//
+// A signature with an HSM key begins as an authorisation: a client asks (Request), the holder's phone shows what is
+// to be signed and releases it with activation data (Release), and the client collects (Check, Collect). The app
+// itself asks and releases in one step (Sign). The key is sealed under a secret that only the phone keeps and that
+// comes with the activation data, so that the window alone cannot sign.
 package remotesign
 
 import (
 	"context"
 	"crypto"
-	"encoding/hex"
+	"errors"
+	"io"
 	"time"
 
 	"certwindow/hsm"
@@ -16,9 +23,36 @@ import (
 // Tx is one transaction on what a use of a key reads and writes.
 type Tx interface {
 	Certificate(scope ra.InstitutionCode, id ra.CertificateID) (ra.Certificate, error)
+	// CertificateState is a certificate's state alone.
+	CertificateState(id ra.CertificateID) (ra.CertificateState, error)
 	Device(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
 	Person(id ra.PersonID) (ra.PersonFacts, error)
+	Scopes() ([]policy.ApprovedScope, error)
 	HolderKey(id ra.ApplicationID) (hsm.WrappedKey, error)
+	// MoveHolderKey replaces a key that is still under the master key of a generation.
+	MoveHolderKey(id ra.ApplicationID, from int, k hsm.WrappedKey) error
+
+	// InsertAuthorisation stores a new authorisation with its items as they are. Activation data that was used
+	// before (activation is its name) is a conflict.
+	InsertAuthorisation(a Authorisation, activation []byte) error
+	Authorisation(id AuthorisationID) (Authorisation, error)
+	AuthorisationByHandle(hash []byte) (Authorisation, error)
+	AuthorisationBySAD(hash []byte) (Authorisation, error)
+	// PendingOf are a person's authorisations on a device that wait, oldest first, with their items.
+	PendingOf(device ra.DeviceID, person ra.PersonID, at time.Time, limit int) ([]Authorisation, error)
+	// Decide moves a pending authorisation to its state and fails with a conflict when it is not pending any more.
+	// Activation data that was used before is a conflict as well.
+	Decide(a Authorisation, activation []byte) error
+	// SaveSignatures stores the signatures of items from one on that wait, and RefuseWaiting stops those that do.
+	SaveSignatures(id AuthorisationID, from int, signatures [][]byte) error
+	RefuseWaiting(id AuthorisationID) error
+	// TakeSignature hands a signature out and forgets it; false when it is not there to be collected.
+	TakeSignature(id AuthorisationID, n int) ([]byte, bool, error)
+	// Overdue are authorisations whose time is over and that are not ended yet.
+	OverdueAuthorisations(at time.Time, limit int) ([]Authorisation, error)
+	// EndAuthorisation forgets the signatures that were not collected, and closes what waits.
+	EndAuthorisation(a Authorisation) error
+
 	Audit(e ra.Event) error
 }
 
@@ -28,122 +62,99 @@ type Store interface {
 	View(ctx context.Context, fn func(Tx) error) error
 }
 
-// Keys uses holders' keys in the HSM.
+// Keys uses holders' keys in the HSM; hsm/p11.Token is one.
 type Keys interface {
-	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
+	// OpenActivation opens a secret that a phone encrypted to the module, or fails with hsm.ErrActivation.
+	OpenActivation(ctx context.Context, info, sealed []byte) (hsm.Secret, error)
+	// SignSealed signs digests with a sealed key: hsm.ErrSecret, hsm.ErrBinding.
+	SignSealed(ctx context.Context, k hsm.WrappedKey, b hsm.Binding, secret hsm.Secret, hash crypto.Hash, digests [][]byte) ([][]byte, error)
+	// RewrapSealed moves a sealed key to another master key; hsm.ErrNotFound while no rollover is prepared.
+	RewrapSealed(ctx context.Context, k hsm.WrappedKey, b hsm.Binding, secret hsm.Secret, toGeneration int) (hsm.WrappedKey, error)
+	MasterGenerations(ctx context.Context) ([]int, error)
+}
+
+// Factor is one proof of who the holder is: a password, a one-time code, a signature of the platform's biometric key.
+type Factor struct {
+	Kind      string
+	Value     hsm.Secret
+	Signature []byte // of a key that the platform gives out after the holder's fingerprint or face
+	Challenge string // that the signature is over
+}
+
+// FactorUnlock is the app's word that the holder unlocked the phone's secret with a factor of the phone's own.
+const FactorUnlock = "unlock"
+
+// NewFactor makes a Factor of a value that a phone sent; the caller may wipe value afterwards.
+func NewFactor(kind string, value []byte) Factor {
+	return Factor{Kind: kind, Value: hsm.NewSecret(value)}
+}
+
+// Factors proves that a person is at a device (HCA-7.4). It refuses by an ra.Error and writes its own audit row. The
+// purpose is bound into what is proved where the kind of factor can do that; here it names the act and its challenge.
+type Factors interface {
+	Prove(ctx context.Context, actor ra.Actor, person ra.PersonID, device ra.DeviceID, factors []Factor, purpose string) error
+}
+
+// Client is a system that may ask for signatures.
+type Client struct {
+	ID          ClientID
+	Institution ra.InstitutionCode
+	Scopes      []string // of use, each an approved application (HCA-5.1.2)
+}
+
+// Clients knows the systems that may ask. One that is not known, or not active any more, is ra.KindNotFound.
+type Clients interface {
+	Client(ctx context.Context, id ClientID) (Client, error)
+}
+
+// Apps tells whether the app that a device reported may use keys of certificates with this scope of use (HCA-6.1,
+// HCA-8.2.1). It refuses by an ra.Error.
+type Apps interface {
+	AppMaySign(ctx context.Context, device ra.DeviceID, scope []string) error
+}
+
+// Config is what the use case needs of the rest of the house. Every field must be set, but for Apps.
+type Config struct {
+	Store     Store
+	Keys      Keys
+	Statement crypto.Signer // signs status statements and the activation key; a P-256 key in the HSM
+	KeyID     string        // the kid of Statement
+	Issuer    string        // names the window in its statements
+	// ActivationKey is what phones encrypt their secrets to, an uncompressed P-256 point.
+	ActivationKey []byte
+	// ChallengeKey makes the challenges of the app's own signatures, the same in every replica.
+	ChallengeKey hsm.Secret
+	Factors      Factors
+	Clients      Clients
+	Apps         Apps // nil: this window keeps no catalogue of apps
+	Zones        policy.Zones
+	Now          func() time.Time
+	Rand         io.Reader
 }
 
 // StatementLife is how long a phone may rely on a status statement.
 const StatementLife = 10 * time.Minute
 
-// signTime bounds one signature, the wait for a free session of the module included: a transaction is open meanwhile.
-const signTime = 10 * time.Second
+// signTime bounds one release: a wait for a free session of the module, and every signature of a batch.
+const signTime = 60 * time.Second
 
 // Service is the use case.
 type Service struct {
-	store     Store
-	keys      Keys
-	statement crypto.Signer // of status statements; a P-256 key in the HSM
-	keyID     string
-	issuer    string
-	now       func() time.Time
+	Config
+	commit      *committer
+	generations generations
 }
 
-// New wires the use case. issuer names the window in its statements.
-func New(store Store, keys Keys, statement crypto.Signer, keyID, issuer string, now func() time.Time) *Service {
-	return &Service{store: store, keys: keys, statement: statement, keyID: keyID, issuer: issuer, now: now}
+// New wires the use case, and refuses a configuration with a gap.
+func New(c Config) (*Service, error) {
+	if c.Store == nil || c.Keys == nil || c.Statement == nil || c.KeyID == "" || c.Issuer == "" || len(c.ActivationKey) == 0 || c.ChallengeKey.Len() == 0 ||
+		c.Factors == nil || c.Clients == nil || c.Now == nil || c.Rand == nil {
+		return nil, errors.New("remotesign: a dependency is missing")
+	}
+	return &Service{Config: c, commit: newCommitter(c.Store)}, nil
 }
 
-// Statement is what a signed status statement says. A phone must hold one that has not expired before it uses
-// its key (HCA-7.2).
-type Statement struct {
-	Issuer      string   `json:"iss"`
-	Certificate string   `json:"sub"` // the certificate's id at this window
-	Serial      string   `json:"serial"`
-	IssuerKey   string   `json:"issuer_key"`
-	Device      string   `json:"device"`
-	Status      string   `json:"status"` // always "good": for any other there is no statement
-	Scope       []string `json:"scope"`
-	IssuedAt    int64    `json:"iat"` // Unix seconds
-	Expires     int64    `json:"exp"`
-}
-
-// Status makes a statement for a certificate on this device, as a JWS in compact form (RFC 7515, ES256, type
-// "certwindow-status+jwt"), or refuses under HCA-7.2 or HCA-7.3.
-func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID) (string, error) {
-	var c ra.Certificate
-	e := ra.Event{Actor: actor, Act: "status.statement", Object: "certificate/" + string(id)}
-	err := s.store.View(ctx, func(tx Tx) (err error) {
-		c, err = s.usable(tx, device, id)
-		return err
-	})
-	if err != nil {
-		e.Institution = c.Institution
-		return "", ra.Act[Tx](ctx, s.store, s.now(), e, func(Tx, *ra.Event) error { return err })
-	}
-	now := s.now()
-	until := now.Add(StatementLife)
-	if until.After(c.NotAfter) {
-		until = c.NotAfter
-	}
-	return signJWS(s.statement, s.keyID, Statement{Issuer: s.issuer, Certificate: string(c.ID), Serial: c.Serial, IssuerKey: c.IssuerKey, Device: string(device),
-		Status: "good", Scope: c.Scope, IssuedAt: now.Unix(), Expires: until.Unix()})
-}
-
-// usable loads a certificate for the device it was made for and judges whether its key may be used now.
-func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID) (ra.Certificate, error) {
-	c, err := tx.Certificate("", id)
-	if err != nil {
-		return c, err
-	}
-	if c.DeviceID != device {
-		return c, ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
-	}
-	d, err := tx.Device(device, c.PersonID)
-	if err != nil {
-		return c, err
-	}
-	p, err := tx.Person(c.PersonID)
-	if err != nil {
-		return c, err
-	}
-	return c, ra.Refused(policy.Usable(policy.Use{State: string(c.State), NotBefore: c.NotBefore, NotAfter: c.NotAfter, DeviceState: string(d.State),
-		SameBinding: d.Generation == c.Generation, SamePerson: d.IsUser && p.Active && p.MemberOf(c.Institution)}, s.now()))
-}
-
-// SignHash makes one signature with a holder's HSM key over a digest (HCA-6.3.5). The audit row is part of it:
-// no row, no signature.
-func (s *Service) SignHash(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID, hash crypto.Hash, digest []byte) (sig []byte, err error) {
-	ctx, stop := context.WithTimeout(ctx, signTime)
-	defer stop()
-	e := ra.Event{Actor: actor, Act: "sign.hash", Object: "certificate/" + string(id), Details: map[string]string{"hash": hex.EncodeToString(digest)}}
-	err = ra.Act[Tx](ctx, s.store, s.now(), e, func(tx Tx, e *ra.Event) error {
-		if (hash != crypto.SHA256 && hash != crypto.SHA384 && hash != crypto.SHA512) || len(digest) != hash.Size() {
-			return ra.Errorf(ra.KindMalformed, "hash", nil, "The hash is SHA-256, SHA-384 or SHA-512, and of that length. Nothing was signed.")
-		}
-		c, err := s.usable(tx, device, id)
-		e.Institution = c.Institution // of a refusal too: it is that institution's to see
-		if err != nil {
-			return err
-		}
-		if c.KeyDesign != ra.KeyHSM {
-			return ra.Errorf(ra.KindConflict, "key-not-in-hsm", nil, "This certificate's key is on the phone. Nothing was signed.")
-		}
-		k, err := tx.HolderKey(c.ApplicationID)
-		if err != nil {
-			return err
-		}
-		signer, err := s.keys.SignerFor(ctx, k, hsm.Binding{Person: string(c.PersonID), Device: string(c.DeviceID), Application: string(c.ApplicationID)})
-		if err != nil {
-			return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The key cannot be used. Nothing was signed.")
-		}
-		if sig, err = hsm.Sign(ctx, signer, digest, hash); err != nil {
-			return ra.Errorf(ra.KindUnavailable, "hsm-key", err, "The HSM did not sign. Try again.")
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return sig, nil
+// refused writes the row of a refusal, and returns it.
+func (s *Service) refused(ctx context.Context, e ra.Event, err error) error {
+	return ra.Act[Tx](ctx, s.commit, s.Now(), e, func(Tx, *ra.Event) error { return err })
 }

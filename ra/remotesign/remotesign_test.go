@@ -1,93 +1,28 @@
 package remotesign_test
 
 import (
-	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
-	"certwindow/hsm"
-	"certwindow/hsm/p11"
 	"certwindow/hsm/p11/p11test"
 	"certwindow/ra"
 	"certwindow/ra/remotesign"
-	"certwindow/ra/store"
 	"certwindow/ra/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
-
-// ward is a hospital whose doctors' keys are in an HSM.
-type ward struct {
-	*storetest.World
-	*remotesign.Service
-	token     *p11.Token
-	statement *ecdsa.PrivateKey
-	doctor    ra.PersonID
-	phone     *storetest.Phone
-	cert      ra.Certificate
-	public    *ecdsa.PublicKey
-}
-
-// newWard makes a doctor with a phone, and a certificate for a key in the HSM.
-func newWard(t *testing.T, token *p11.Token) *ward {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &ward{World: storetest.NewWorld(t, storetest.SQLite(t)), token: token, statement: key}
-	w.Service = remotesign.New(store.SignStore{Store: w.Store}, token, key, "status", "https://window.example.org", w.Clock.Now)
-	w.doctor = w.Doctor(t, "陳小華", "1001")
-	w.phone = w.Phone(t, storetest.Window, w.doctor)
-	w.cert, w.public = w.hsmCertificate(t, w.doctor, w.phone)
-	return w
-}
-
-// hsmCertificate makes a key in the HSM as an enrolment does, and a certificate for it.
-func (w *ward) hsmCertificate(t testing.TB, person ra.PersonID, phone *storetest.Phone) (ra.Certificate, *ecdsa.PublicKey) {
-	t.Helper()
-	c := w.Issue(t, person, phone, 1, func(c *ra.Certificate) { c.KeyDesign = ra.KeyHSM })
-	k, err := w.token.GenerateWrapped(context.Background(), hsm.P256, hsm.Binding{Person: string(person), Device: string(phone.ID), Application: string(c.ApplicationID)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Update(t, func(tx *store.Tx) error {
-		a, err := tx.Application("", c.ApplicationID)
-		if err != nil {
-			return err
-		}
-		return tx.SaveHolderKey(a, k, w.Clock.Now())
-	})
-	pub, err := x509.ParsePKIXPublicKey(k.SPKI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, pub.(*ecdsa.PublicKey)
-}
-
-func (w *ward) signHash(c ra.Certificate, digest []byte) ([]byte, error) {
-	return w.SignHash(context.Background(), ra.Actor{Kind: ra.ActorDevice, ID: string(w.phone.ID)}, w.phone.ID, c.ID, crypto.SHA256, digest)
-}
-
-func (w *ward) status(c ra.Certificate) (string, error) {
-	return w.Status(context.Background(), ra.Actor{Kind: ra.ActorDevice, ID: string(w.phone.ID)}, w.phone.ID, c.ID)
-}
-
-var digest = func() []byte { d := sha256.Sum256([]byte("record")); return d[:] }()
+var digest = func() []byte { d := sha256.Sum256([]byte("record 0")); return d[:] }()
 
 // HCA-6.3.5, HCA-8.1.6: a signature verifies under the certificate's key, and its row in the log names the hash.
-func TestSignHash(t *testing.T) {
+func TestSign(t *testing.T) {
 	w := newWard(t, p11test.Token(t))
-	sig, err := w.signHash(w.cert, digest)
+	sig, err := w.sign(t, nil)
 	if err != nil || !ecdsa.VerifyASN1(w.public, digest, sig) {
 		t.Fatalf("%x, %v", sig, err)
 	}
@@ -95,26 +30,40 @@ func TestSignHash(t *testing.T) {
 	if r := rows[len(rows)-1]; r.Act != "sign.hash" || r.Outcome != "done" || r.Object != "certificate/"+string(w.cert.ID) || r.Institution != string(storetest.Window) {
 		t.Errorf("%+v", r)
 	}
-	for name, c := range map[string]struct {
-		hash   crypto.Hash
-		digest []byte
-	}{"SHA-1": {crypto.SHA1, digest[:20]}, "too short": {crypto.SHA256, digest[:31]}, "too long": {crypto.SHA256, append(digest, 0)},
-		"none": {0, digest}, "another": {crypto.SHA512, digest}} {
-		sig, err := w.SignHash(context.Background(), ra.Actor{}, w.phone.ID, w.cert.ID, c.hash, c.digest)
-		if sig != nil || ra.KindOf(err) != ra.KindMalformed {
-			t.Errorf("%s: %x, %v", name, sig, err)
-		}
-	}
 	app := w.Issue(t, w.doctor, w.phone, 2, nil)
-	if sig, err := w.signHash(app, digest); sig != nil || ra.AsError(err).Code != "key-not-in-hsm" {
-		t.Errorf("a key on the phone: %x, %v", sig, err)
+	own, a := w.own(t, app, items(1))
+	if _, err := w.Sign(t.Context(), device(w.phone), w.phone.ID, own, w.release(t, a, own.Items, nil)); ra.AsError(err).Code != "key-not-in-hsm" {
+		t.Errorf("a key on the phone: %v", err)
 	}
 	// No row, no signature.
 	if err := w.DB.Gorm.Exec("DROP TABLE audit_events").Error; err != nil {
 		t.Fatal(err)
 	}
-	if sig, err := w.signHash(w.cert, digest); sig != nil || err == nil {
+	if sig, err := w.sign(t, nil); sig != nil || err == nil {
 		t.Errorf("signed without a row in the log: %x", sig)
+	}
+}
+
+// What is not a list of hashes that a holder can be shown is refused before anything else.
+func TestItems(t *testing.T) {
+	w := newWard(t, p11test.Token(t))
+	for name, change := range map[string]func(*remotesign.Own){
+		"none":              func(o *remotesign.Own) { o.Items = nil },
+		"too many":          func(o *remotesign.Own) { o.Items = items(501) },
+		"too short":         func(o *remotesign.Own) { o.Items[0].Hash = digest[:31] },
+		"twice":             func(o *remotesign.Own) { o.Items = append(o.Items, o.Items[0]) },
+		"SHA-1":             func(o *remotesign.Own) { o.HashAlgorithm = "SHA-1" },
+		"another algorithm": func(o *remotesign.Own) { o.HashAlgorithm = "SHA-512" },
+		"no title":          func(o *remotesign.Own) { o.Items[0].Title = "" },
+		"a forged line":     func(o *remotesign.Own) { o.Items[0].Title = "record\n500 patients" },
+		"turned around":     func(o *remotesign.Own) { o.Items[0].Source = "HIS\u202e" },
+		"patients":          func(o *remotesign.Own) { o.Items[0].Patients = -1 },
+	} {
+		own, a := w.own(t, w.cert, items(1))
+		change(&own)
+		if _, err := w.Sign(t.Context(), device(w.phone), w.phone.ID, own, w.release(t, a, own.Items, nil)); err == nil || ra.KindOf(err) != ra.KindMalformed {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -153,8 +102,9 @@ func TestUsable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWard(t, token)
+			asked, _ := w.request(t, 1)
 			c.change(w)
-			sig, err := w.signHash(w.cert, digest)
+			sig, err := w.sign(t, nil)
 			if e := ra.AsError(err); sig != nil || err == nil || string(e.Clause) != c.clause {
 				t.Errorf("a signature: %x, %v; want a refusal under %s", sig, err, c.clause)
 			}
@@ -165,11 +115,19 @@ func TestUsable(t *testing.T) {
 			if n := w.Count(t, "audit_events WHERE outcome = 'refused' AND clause = ?", c.clause); n != 2 {
 				t.Errorf("%d refusals in the log", n)
 			}
+			if _, _, err := w.Request(t.Context(), ra.Actor{}, w.ask(1)); err == nil || string(ra.AsError(err).Clause) != c.clause {
+				t.Errorf("a system's request: %v", err)
+			}
+			w.Clock.Set(asked.CreatedAt) // the authorisation itself is in time
+			if out, err := w.accept(t, asked, nil); c.clause == "HCA-7.3" && (err == nil || len(out.Signatures) != 0) {
+				t.Errorf("released all the same: %v", err)
+			}
 		})
 	}
 	w := newWard(t, token)
 	other := w.Phone(t, storetest.Window, w.doctor)
-	if _, err := w.SignHash(context.Background(), ra.Actor{}, other.ID, w.cert.ID, crypto.SHA256, digest); ra.KindOf(err) != ra.KindNotFound {
+	own, a := w.own(t, w.cert, items(1))
+	if _, err := w.Sign(t.Context(), device(other), other.ID, own, w.release(t, a, own.Items, nil)); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("from another device: %v", err)
 	}
 }
@@ -209,14 +167,14 @@ func TestSwappedKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			exec("PRAGMA foreign_keys = off")
 			edit()
-			if sig, err := w.signHash(w.cert, digest); sig != nil || err == nil {
+			if sig, err := w.sign(t, nil); sig != nil || err == nil {
 				t.Errorf("signed: %x, %v", sig, err)
 			}
 			exec("DELETE FROM holder_keys")
 			exec("INSERT INTO holder_keys SELECT * FROM kept")
 		})
 	}
-	if sig, err := w.signHash(w.cert, digest); err != nil || !ecdsa.VerifyASN1(w.public, digest, sig) {
+	if sig, err := w.sign(t, nil); err != nil || !ecdsa.VerifyASN1(w.public, digest, sig) {
 		t.Errorf("as it was: %v", err)
 	}
 }

@@ -9,5 +9,5 @@ import (
 // Models are the types that this package reads and writes its tables by.
 func Models() []any {
 	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{}, &intake.Import{}, &importLine{},
-		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}}
+		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}, &signatureAuthorisation{}, &signatureHash{}}
 }

@@ -12,7 +12,6 @@ import (
 	"crypto/elliptic"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"certwindow/devices"
 	"certwindow/ra"
 	"certwindow/ra/enrol"
+	"certwindow/ra/remotesign"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
 )
@@ -38,6 +38,7 @@ type Enrolments interface {
 	Waiting(ctx context.Context, device ra.DeviceID) ([]ra.Application, error)
 	KeyTask(ctx context.Context, device ra.DeviceID, id ra.ApplicationID) (enrol.KeyTask, error)
 	SubmitRequest(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, der, signature []byte) (ra.Application, error)
+	SubmitSecret(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, sealed, signature []byte) (ra.Application, error)
 }
 
 // Delivery hands out issued certificates; enrol.Delivery is one.
@@ -53,7 +54,12 @@ type Certificates interface {
 // Keys tells whether a key may be used and uses those in the HSM; remotesign.Service is one.
 type Keys interface {
 	Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID) (string, error)
-	SignHash(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID, hash crypto.Hash, digest []byte) ([]byte, error)
+	ActivationStatement() (string, error)
+	Challenge(ctx context.Context, device ra.DeviceID, id ra.CertificateID) (string, time.Time, error)
+	Sign(ctx context.Context, actor ra.Actor, device ra.DeviceID, own remotesign.Own, r remotesign.Release) (remotesign.Outcome, error)
+	PendingOn(ctx context.Context, device ra.DeviceID, id ra.CertificateID) ([]remotesign.Authorisation, error)
+	Release(ctx context.Context, actor ra.Actor, device ra.DeviceID, id remotesign.AuthorisationID, r remotesign.Release) (remotesign.Outcome, error)
+	Deny(ctx context.Context, actor ra.Actor, device ra.DeviceID, id remotesign.AuthorisationID) error
 }
 
 // Requests remembers, for all replicas, which requests came before; store.Store does.
@@ -65,7 +71,7 @@ type Requests interface {
 	ForgetRequests(ctx context.Context, now time.Time) error
 }
 
-// Config is what the API needs of the rest of the house. Every field but ClosedNetwork must be set.
+// Config is what the API needs of the rest of the house. Every field must be set.
 type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -80,9 +86,6 @@ type Config struct {
 	StatusKeyID string
 	// Pin is that of the server, as the QR of a binding says it (devices.BindText).
 	Pin string
-	// ClosedNetwork are the institution's own networks: a signature with an HSM key is made for addresses in them
-	// and for no others; without any, for nobody (HCA-6.3.7).
-	ClosedNetwork []netip.Prefix
 }
 
 // API is the handlers.
@@ -108,8 +111,11 @@ func New(cfg Config) (*API, error) {
 		return nil, errors.New("api: the key of status statements is not on P-256")
 	}
 	a := &API{Config: cfg, table: routes, byDevice: newLimiter(deviceRate, deviceBurst), byAddress: newLimiter(addressRate, addressBurst)}
-	var err error
-	if a.keySet, err = keySet(cfg.StatusKey, cfg.StatusKeyID); err != nil {
+	activation, err := cfg.Keys.ActivationStatement()
+	if err != nil {
+		return nil, err
+	}
+	if a.keySet, err = keySet(cfg.StatusKey, cfg.StatusKeyID, activation); err != nil {
 		return nil, err
 	}
 	a.docs, err = renderDocs(contract, a.table)

@@ -24,7 +24,7 @@ const (
 )
 
 // readBody takes a JSON body where the route has one, and refuses any other body.
-func (c *call) readBody(wanted bool) error {
+func (c *call) readBody(wanted bool, most int) error {
 	r := c.Request()
 	if wanted {
 		kinds := r.Header.Values("Content-Type")
@@ -32,10 +32,10 @@ func (c *call) readBody(wanted bool) error {
 			return echo.ErrUnsupportedMediaType
 		}
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	var tooBig *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooBig) || len(body) > maxBody:
+	case errors.As(err, &tooBig) || len(body) > most:
 		return echo.ErrStatusRequestEntityTooLarge
 	case err != nil:
 		return malformed("body", "The body ended early. Nothing was changed.")

@@ -96,6 +96,31 @@ func (c *call) submitRequest() (answer, error) {
 	return document(http.StatusAccepted, applicationOf(a))
 }
 
+// submitSecret has the HSM make the key, under the secret of this phone (HCA-6.3.5). It takes as long as the making: an
+// RSA key up to some seconds.
+func (c *call) submitSecret() (answer, error) {
+	var b struct {
+		Secret    string `json:"secret"`
+		Signature string `json:"signature"`
+	}
+	if err := c.into(&b); err != nil {
+		return answer{}, err
+	}
+	sealed, err := octets("secret", b.Secret)
+	if err != nil {
+		return answer{}, err
+	}
+	signature, err := octets("signature", b.Signature)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := c.api.Enrolments.SubmitSecret(c.ctx(), c.actor(), c.device.ID, ra.ApplicationID(c.Param("application")), sealed, signature)
+	if err != nil {
+		return answer{}, err
+	}
+	return document(http.StatusAccepted, applicationOf(a))
+}
+
 type issuedCertificate struct {
 	Certificate ra.CertificateID `json:"certificate"`
 	Serial      string           `json:"serial"`

@@ -118,9 +118,11 @@ func TestOthersSeeNothing(t *testing.T) {
 	for _, path := range []string{ap, ap + "/certificate", cert + "/status"} {
 		want(t, "another phone: "+path, other.get(path), 404, "not-found", "")
 	}
-	hash := `{"hash_algorithm":"SHA-256","hash":"` + strings.Repeat("A", 43) + `="}`
-	want(t, "another phone signs", other.post(cert+"/signatures", hash, nonce()), 404, "not-found", "")
-	want(t, "a key on the phone is not in the HSM", p.post(cert+"/signatures", hash, nonce()), 409, "key-not-in-hsm", "")
+	want(t, "another phone signs", other.post(cert+"/signatures", signatureBody, nonce()), 404, "not-found", "")
+	want(t, "another phone gets a challenge", other.get(cert+"/challenge"), 404, "not-found", "")
+	want(t, "another phone sees what waits", other.get(cert+"/authorisations"), 404, "not-found", "")
+	want(t, "a key on the phone is not in the HSM", p.post(cert+"/signatures", p.signing(c.ID, 1), nonce()), 409, "key-not-in-hsm", "")
+	want(t, "a secret for a key on the phone", p.post("/applications/"+string(a.ID)+"/activation-secret", p.secretFor(a), nonce()), 409, "key-not-in-hsm", "")
 	for path, n := range map[string]string{"/certificates": `{"certificates":[]}`, "/applications": `{"applications":[]}`} {
 		if got := other.get(path); string(got.body) != n {
 			t.Errorf("another phone: %s: %s", path, got.body)

@@ -111,7 +111,11 @@ func (c *call) outside(r route) error {
 	if len(req.Header.Values("Content-Encoding")) > 0 {
 		return echo.ErrUnsupportedMediaType
 	}
-	return c.readBody(r.method == http.MethodPost)
+	most := r.most
+	if most == 0 {
+		most = maxBody
+	}
+	return c.readBody(r.method == http.MethodPost, most)
 }
 
 func malformed(code, detail string) error {

@@ -17,7 +17,7 @@ const anID = "01JD8Z00000000000000000000"
 func TestHostileBodies(t *testing.T) {
 	_, p, _, _ := bound(t, phonetest.Options{})
 	path := "/certificates/" + anID + "/signatures"
-	good := `{"hash_algorithm":"SHA-256","hash":"` + strings.Repeat("A", 43) + `="}`
+	good := signatureBody
 	for name, body := range map[string]string{
 		"not JSON":         "hash=1&hash_algorithm=SHA-256",
 		"an array":         "[" + good + "]",
@@ -45,6 +45,9 @@ func TestHostileBodies(t *testing.T) {
 		"comment":          "/**/" + good,
 		"base64url":        strings.Replace(good, "AAAA", "A-_A", 1),
 		"base64 lines":     strings.Replace(good, "AAAA", `AA\nAA`, 1),
+		"five factors":     strings.Replace(good, `"factors":[]`, `"factors":[`+strings.Repeat(`{"kind":"unlock","value":""},`, 4)+`{"kind":"unlock","value":""}]`, 1),
+		"nameless factor":  strings.Replace(good, `"factors":[]`, `"factors":[{"kind":"","value":""}]`, 1),
+		"no base64":        strings.Replace(good, `"secret":"AAAA"`, `"secret":""`, 1),
 		"no padding":       strings.Replace(good, "=", "", 1),
 		"loose last bits":  strings.Replace(good, "A=", "B=", 1),
 		"deep arrays":      strings.Repeat("[", 30000) + strings.Repeat("]", 30000),
@@ -58,8 +61,8 @@ func TestHostileBodies(t *testing.T) {
 			t.Errorf("%s: %d %.200s", name, a.status, a.body)
 		}
 	}
-	want(t, "too large", p.post(path, strings.Repeat(" ", 64<<10)+good, nonce()), 413, "too-large", "")
-	want(t, "a wrong length of hash", p.post(path, strings.Replace(good, "AAAA", "", 1), nonce()), 400, "hash", "")
+	want(t, "too large", p.post(path, strings.Repeat(" ", 1<<20)+good, nonce()), 413, "too-large", "")
+	want(t, "too large for one request", p.post("/applications/"+anID+"/request", strings.Repeat(" ", 64<<10)+"{}", nonce()), 413, "too-large", "")
 }
 
 // The outside of a request: what a browser, a form or a proxy's guess would send is refused.

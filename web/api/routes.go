@@ -24,24 +24,30 @@ type route struct {
 	path   string // as in openapi.yaml
 	signer signer
 	once   bool // needs an Idempotency-Key
+	most   int  // bytes of its body; 0: maxBody
 	do     func(*call) (answer, error)
 }
 
 // routes is the whole API. A test holds it against openapi.yaml.
 var routes = []route{
-	{http.MethodPost, "/bindings", newKey, false, (*call).presentBinding},
-	{http.MethodGet, "/bindings/{binding}", bindingBy, false, (*call).getBinding},
-	{http.MethodGet, "/device", device, false, (*call).getDevice},
-	{http.MethodGet, "/applications", device, false, (*call).listApplications},
-	{http.MethodGet, "/applications/{application}", device, false, (*call).getApplication},
-	{http.MethodPost, "/applications/{application}/request", device, true, (*call).submitRequest},
-	{http.MethodGet, "/applications/{application}/certificate", device, false, (*call).getCertificate},
-	{http.MethodGet, "/certificates", device, false, (*call).listCertificates},
-	{http.MethodGet, "/certificates/{certificate}/status", device, false, (*call).getStatus},
-	{http.MethodPost, "/certificates/{certificate}/signatures", device, true, (*call).signHash},
-	{http.MethodGet, "/keys", nobody, false, (*call).getKeys},
-	{http.MethodGet, "/openapi.yaml", nobody, false, (*call).getContract},
-	{http.MethodGet, "/docs", nobody, false, (*call).getDocs},
+	{http.MethodPost, "/bindings", newKey, false, 0, (*call).presentBinding},
+	{http.MethodGet, "/bindings/{binding}", bindingBy, false, 0, (*call).getBinding},
+	{http.MethodGet, "/device", device, false, 0, (*call).getDevice},
+	{http.MethodGet, "/applications", device, false, 0, (*call).listApplications},
+	{http.MethodGet, "/applications/{application}", device, false, 0, (*call).getApplication},
+	{http.MethodPost, "/applications/{application}/request", device, true, 0, (*call).submitRequest},
+	{http.MethodPost, "/applications/{application}/activation-secret", device, true, 0, (*call).submitSecret},
+	{http.MethodGet, "/applications/{application}/certificate", device, false, 0, (*call).getCertificate},
+	{http.MethodGet, "/certificates", device, false, 0, (*call).listCertificates},
+	{http.MethodGet, "/certificates/{certificate}/status", device, false, 0, (*call).getStatus},
+	{http.MethodGet, "/certificates/{certificate}/challenge", device, false, 0, (*call).getChallenge},
+	{http.MethodPost, "/certificates/{certificate}/signatures", device, true, maxBatch, (*call).signHashes},
+	{http.MethodGet, "/certificates/{certificate}/authorisations", device, false, 0, (*call).listAuthorisations},
+	{http.MethodPost, "/authorisations/{authorisation}/release", device, true, 0, (*call).releaseAuthorisation},
+	{http.MethodPost, "/authorisations/{authorisation}/denial", device, true, 0, (*call).denyAuthorisation},
+	{http.MethodGet, "/keys", nobody, false, 0, (*call).getKeys},
+	{http.MethodGet, "/openapi.yaml", nobody, false, 0, (*call).getContract},
+	{http.MethodGet, "/docs", nobody, false, 0, (*call).getDocs},
 }
 
 // echoPath is the path as the router writes it.

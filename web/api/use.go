@@ -2,10 +2,8 @@ package api
 
 import (
 	"crypto"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -53,53 +51,15 @@ func (c *call) getStatus() (answer, error) {
 	return answer{status: http.StatusOK, mediaType: typeJWT, body: []byte(jws)}, err
 }
 
-var hashes = map[string]crypto.Hash{"SHA-256": crypto.SHA256, "SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512}
-
-// signHash signs with the holder's key in the HSM (HCA-6.3.5).
-func (c *call) signHash() (answer, error) {
-	var b struct {
-		HashAlgorithm string `json:"hash_algorithm"`
-		Hash          string `json:"hash"`
-	}
-	if err := c.into(&b); err != nil {
-		return answer{}, err
-	}
-	hash, ok := hashes[b.HashAlgorithm]
-	if !ok {
-		return answer{}, malformed("hash_algorithm", "The hash is SHA-256, SHA-384 or SHA-512. Nothing was signed.")
-	}
-	digest, err := octets("hash", b.Hash)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := c.fromClosedNetwork(); err != nil {
-		return answer{}, err
-	}
-	sig, err := c.api.Keys.SignHash(c.ctx(), c.actor(), c.device.ID, ra.CertificateID(c.Param("certificate")), hash, digest)
-	if err != nil {
-		return answer{}, err
-	}
-	return document(http.StatusOK, map[string]string{"signature": base64.StdEncoding.EncodeToString(sig)})
-}
-
-// fromClosedNetwork keeps HSM keys inside the institution's private network (HCA-6.3.7).
-func (c *call) fromClosedNetwork() error {
-	if from, err := netip.ParseAddr(c.RealIP()); err == nil {
-		from = from.Unmap().WithZone("")
-		for _, p := range c.api.ClosedNetwork {
-			if p.Contains(from) {
-				return nil
-			}
-		}
-	}
-	return ra.Refuse("HCA-6.3.7", "outside-network", "Keys in the HSM are used from inside the institution's network only. Nothing was signed.", nil)
-}
-
-// getKeys are the public keys of status statements.
+// getKeys are the public keys of status statements, and the window's signed word on the key that phones encrypt their
+// secrets to (HCA-6.3.5).
 func (c *call) getKeys() (answer, error) {
 	return answer{status: http.StatusOK, mediaType: typeKeySet, body: c.api.keySet}, nil
 }
 
-func keySet(pub crypto.PublicKey, id string) ([]byte, error) {
-	return json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: pub, KeyID: id, Algorithm: string(jose.ES256), Use: "sig"}}})
+func keySet(pub crypto.PublicKey, id, activation string) ([]byte, error) {
+	return json.Marshal(struct {
+		jose.JSONWebKeySet
+		Activation string `json:"activation"` // a member that RFC 7517 section 5 leaves to us
+	}{jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: pub, KeyID: id, Algorithm: string(jose.ES256), Use: "sig"}}}, activation})
 }

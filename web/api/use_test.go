@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -61,32 +60,4 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "not a user of the device any more", p.get(path), 422, "person-differs", "HCA-7.3")
-}
-
-// HCA-6.3.7: keys in the HSM are used from inside the institution's network only.
-func TestClosedNetwork(t *testing.T) {
-	for name, closed := range map[string][]netip.Prefix{"another network": {netip.MustParsePrefix("10.0.0.0/8")}, "no network": {}} {
-		_, p, _, _ := bound(t, phonetest.Options{ClosedNetwork: closed})
-		hash := `{"hash_algorithm":"SHA-256","hash":"` + strings.Repeat("A", 43) + `="}`
-		want(t, name+", from 127.0.0.1", p.post("/certificates/"+anID+"/signatures", hash, nonce()), 422, "outside-network", "HCA-6.3.7")
-	}
-}
-
-// HCA-6.3.5: a signature that was lost on its way is not made twice: the same key gives the same one.
-func TestSignOnce(t *testing.T) {
-	w, p, person, device := bound(t, phonetest.Options{HSM: true})
-	a := w.Apply(t, person, device, ra.KeyHSM, "P-256")
-	c := w.Issue(t, a.ID)
-	path, key := "/certificates/"+string(c.ID)+"/signatures", nonce()
-	hash := `{"hash_algorithm":"SHA-256","hash":"` + strings.Repeat("A", 43) + `="}`
-	first := p.post(path, hash, key)
-	if first.status != 200 {
-		t.Fatalf("%d %s", first.status, first.body)
-	}
-	if again := p.post(path, hash, key); string(again.body) != string(first.body) {
-		t.Error("ECDSA signatures differ each time; this one was made anew")
-	}
-	if other := p.post(path, hash, nonce()); other.status != 200 || string(other.body) == string(first.body) {
-		t.Errorf("another request got the kept answer: %d %s", other.status, other.body)
-	}
 }

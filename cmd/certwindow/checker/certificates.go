@@ -141,7 +141,7 @@ func (c *check) key(p *page, a *application, own *certificate) {
 		c.found(Key, "HCA-6.3.5", a.object(), "its public key cannot be read")
 		return
 	}
-	_, err := c.Keys.SignerFor(c.ctx, hsm.WrappedKey{Generation: int(k.generation), Algorithm: hsm.Algorithm(k.algorithm), Blob: k.blob, SPKI: k.spki, MAC: k.mac},
+	err := c.Keys.VerifyBinding(c.ctx, hsm.WrappedKey{Generation: int(k.generation), Algorithm: hsm.Algorithm(k.algorithm), Blob: k.blob, SPKI: k.spki, MAC: k.mac},
 		hsm.Binding{Person: a.person, Device: a.device, Application: a.id})
 	if err != nil {
 		c.found(Key, "HCA-6.3.5", a.object(), "the module does not vouch for its key: %v", err)

@@ -5,7 +5,6 @@ package checker
 
 import (
 	"context"
-	"crypto"
 	"database/sql"
 	"encoding/asn1"
 	"fmt"
@@ -43,7 +42,7 @@ type Finding struct {
 
 // Keys verifies that a wrapped key is the one that was made for a binding (HCA-6.3.5); hsm/p11.Token is one.
 type Keys interface {
-	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
+	VerifyBinding(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) error
 }
 
 // Sealer opens columns that are encrypted at rest (HCA-8.1.5).

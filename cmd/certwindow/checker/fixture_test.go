@@ -67,7 +67,7 @@ func (m module) mac(k hsm.WrappedKey, b hsm.Binding) []byte {
 	return h.Sum(nil)
 }
 
-func (m module) GenerateWrapped(_ context.Context, alg hsm.Algorithm, b hsm.Binding) (hsm.WrappedKey, error) {
+func (m module) GenerateSealed(_ context.Context, alg hsm.Algorithm, b hsm.Binding, _ hsm.Secret) (hsm.WrappedKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return hsm.WrappedKey{}, err
@@ -81,11 +81,19 @@ func (m module) GenerateWrapped(_ context.Context, alg hsm.Algorithm, b hsm.Bind
 	return k, nil
 }
 
-func (m module) SignerFor(_ context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error) {
+func (m module) VerifyBinding(_ context.Context, k hsm.WrappedKey, b hsm.Binding) error {
 	if !hmac.Equal(k.MAC, m.mac(k, b)) {
-		return nil, hsm.ErrBinding
+		return hsm.ErrBinding
 	}
-	return m.keys[string(k.SPKI)], nil
+	return nil
+}
+
+func (m module) SealedSigner(ctx context.Context, k hsm.WrappedKey, b hsm.Binding, _ hsm.Secret) (crypto.Signer, error) {
+	return m.keys[string(k.SPKI)], m.VerifyBinding(ctx, k, b)
+}
+
+func (m module) OpenActivation(_ context.Context, _, sealed []byte) (hsm.Secret, error) {
+	return hsm.NewSecret(sealed), nil
 }
 
 // house is a window that has worked for a while: real use cases over a real database and a simulated HCA.
@@ -238,7 +246,12 @@ func (h *house) enrolled(t testing.TB, design ra.KeyDesign) ra.Certificate {
 	ctx := context.Background()
 	a := h.sign(t, h.begin(t, design))
 	if design == ra.KeyHSM {
-		h.ok(t, h.enrol.MakeKey(ctx, a.ID))
+		secret := bytes.Repeat([]byte{1}, hsm.SecretSize)
+		digest := sha256.Sum256(enrol.ChainMessage(a.Consent, secret))
+		sig, err := ecdsa.SignASN1(rand.Reader, h.phone.Key, digest[:])
+		h.ok(t, err)
+		_, err = h.enrol.SubmitSecret(ctx, ra.Actor{Kind: ra.ActorDevice}, h.phone.ID, a.ID, secret, sig)
+		h.ok(t, err)
 	} else {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		h.ok(t, err)

@@ -145,17 +145,37 @@ const defaultFont = "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf"
 
 // Network says which addresses are which zone (HCA-6.3.7).
 type Network struct {
-	// Closed are the institution's private networks, leased line and VPN included, as address ranges: HSM keys sign
-	// for devices in them and for no others. Empty: HSM keys sign for nobody.
+	// Closed are the institution's private networks, leased lines included, and VPN those into it over public lines, as
+	// address ranges. Every other address is in the internet.
 	Closed []string `yaml:"closed"`
+	VPN    []string `yaml:"vpn"`
+	// HSMZones are the zones whose devices HSM keys sign for: closed, or closed and vpn; default closed. Without ranges
+	// for them HSM keys sign for nobody.
+	HSMZones []string `yaml:"hsm_zones"`
 }
 
-// ClosedRanges are the closed network's address ranges.
-func (n Network) ClosedRanges() (out []netip.Prefix, err error) {
-	for _, s := range n.Closed {
+// Zones are the address ranges as the rules take them.
+func (n Network) Zones() (z policy.Zones, err error) {
+	if z.Closed, err = ranges("network.closed", n.Closed); err != nil {
+		return z, err
+	}
+	if z.VPN, err = ranges("network.vpn", n.VPN); err != nil {
+		return z, err
+	}
+	for _, s := range n.HSMZones {
+		if s != string(policy.ZoneClosed) && s != string(policy.ZoneVPN) {
+			return z, fmt.Errorf("network.hsm_zones: %q; keys in the HSM are used from closed and vpn only (HCA-6.3.7)", s)
+		}
+		z.HSM = append(z.HSM, policy.Zone(s))
+	}
+	return z, nil
+}
+
+func ranges(name string, texts []string) (out []netip.Prefix, err error) {
+	for _, s := range texts {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, fmt.Errorf("network.closed: %q is not an address range such as 10.0.0.0/8", s)
+			return nil, fmt.Errorf("%s: %q is not an address range such as 10.0.0.0/8", name, s)
 		}
 		out = append(out, p)
 	}
@@ -231,6 +251,9 @@ func (c *Config) defaults() {
 	if c.PDF.Font == "" {
 		c.PDF.Font = defaultFont
 	}
+	if c.Network.HSMZones == nil {
+		c.Network.HSMZones = []string{string(policy.ZoneClosed)}
+	}
 	if c.Log == "" {
 		c.Log = "info"
 	}
@@ -273,7 +296,7 @@ func (c *Config) check() error {
 	need(c.HCA.MaxValidity > 0, "hca.max_validity is %s; it must be above zero", time.Duration(c.HCA.MaxValidity))
 	need(c.Sweep.CapPercent > 0 && c.Sweep.CapPercent <= 100 && c.Sweep.CapAbsolute > 0, "sweep: the caps are above zero, and cap_percent is at most 100")
 	need(c.HSM.Sessions > 0 && c.HSM.Sessions <= 256, "hsm.sessions is between 1 and 256")
-	_, err = c.Network.ClosedRanges()
+	_, err = c.Network.Zones()
 	need(err == nil, "%v", err)
 	if c.Mode == Production {
 		h := c.HSM.Certification

@@ -113,7 +113,6 @@ func (w *Window) keepCRL(ctx context.Context) {
 // useCases are what the jobs call.
 func (w *Window) useCases() work.UseCases {
 	return work.UseCases{
-		MakeKey: func(ctx context.Context, j jobs.MakeKey) error { return w.Enrol.MakeKey(ctx, j.Application) },
 		Exchange: func(ctx context.Context, j jobs.Exchange) (time.Duration, error) {
 			return w.Exchange.Run(ctx, j.Application)
 		},
@@ -128,7 +127,8 @@ func (w *Window) useCases() work.UseCases {
 		Lapse: func(ctx context.Context, _ jobs.Lapse) error {
 			_, err := w.Enrol.Lapse(ctx)
 			_, late := w.Approve.Expire(ctx)
-			return errors.Join(err, late, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx))
+			_, uncollected := w.Sign.Expire(ctx)
+			return errors.Join(err, late, uncollected, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx))
 		},
 		Checkpoint: func(ctx context.Context, _ jobs.Checkpoint) error {
 			_, err := w.Checkpoint(ctx)
@@ -168,10 +168,6 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	}
 	spki := sha256.Sum256(top.RawSubjectPublicKeyInfo)
 	pin := hex.EncodeToString(spki[:])
-	closed, err := w.Config.Network.ClosedRanges()
-	if err != nil {
-		return nil, err
-	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), meter{depth: w.Store.Depth,
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
@@ -187,7 +183,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		return nil, err
 	}
 	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
-		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin, ClosedNetwork: closed})
+		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin})
 	if err != nil {
 		return nil, err
 	}

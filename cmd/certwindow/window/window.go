@@ -277,6 +277,6 @@ func (w *Window) openUseCases(ctx context.Context) error {
 		return fmt.Errorf("the key of status statements: %w", err)
 	}
 	w.statusKey = status.Public()
-	w.Sign = remotesign.New(store.SignStore{Store: w.Store}, w.Token, status, ceremony.LabelStatus, w.Config.PublicURL, w.now)
-	return nil
+	w.Sign, err = w.remoteSigning(ctx, status)
+	return err
 }

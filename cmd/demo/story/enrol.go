@@ -53,8 +53,19 @@ func (s *Story) consent(ctx context.Context, w wish) (application string, messag
 	if err != nil {
 		return "", nil, err
 	}
-	message, err = s.sign(ctx, application, text, w.who.card)
-	return application, message, err
+	if message, err = s.sign(ctx, application, text, w.who.card); err != nil {
+		return application, nil, err
+	}
+	return application, message, s.secret(ctx, w, application)
+}
+
+// secret has the phone send the secret that a key in the HSM obeys, where the key is one. A key of the phone's own is
+// made later.
+func (s *Story) secret(ctx context.Context, w wish, application string) error {
+	if w.key != "hsm" {
+		return nil
+	}
+	return w.device.phone.enrol(ctx, application)
 }
 
 // completed waits until the HCA has issued, or revoked, and returns the certificate's id.
@@ -81,12 +92,12 @@ func (s *Story) enrolInHSM() scene {
 			s.hsmCert.application = application
 			return fmt.Sprintf("%d bytes of CMS", len(s.hsmCert.message)), err
 		}},
-		{"the HSM makes and wraps the key, the HCA issues over CMC, the certificate fits its request", func(ctx context.Context) (_ string, err error) {
+		{"the HSM has made the key under the tablet's own secret, the HCA issues over CMC, the certificate fits its request", func(ctx context.Context) (_ string, err error) {
 			s.hsmCert.id, err = s.completed(ctx, application)
 			return "certificate " + s.hsmCert.id, err
 		}},
 		{"the holder is told by mail (HCA-3.4)", func(ctx context.Context) (string, error) { return s.mail(ctx, mails+1) }},
-		{"the tablet has a hash signed by the HSM key, and openssl verifies it", func(ctx context.Context) (string, error) {
+		{"the tablet releases a hash with its secret, the HSM key signs, and openssl verifies it (HCA-6.3.5)", func(ctx context.Context) (string, error) {
 			return s.signInHSM(ctx)
 		}},
 	}}

@@ -39,6 +39,10 @@ func TestKilledServer(t *testing.T) {
 	}
 	for i, a := range applications {
 		began := time.Now()
+		until(t, time.Minute, "the tablet's secret for "+a, func() (bool, string) {
+			err := s.tablet.phone.enrol(ctx, a)
+			return err == nil, errorText(err)
+		})
 		until(t, 2*time.Minute, "enrolment "+a, func() (bool, string) {
 			state, err := s.clerk.poll(ctx, "/counter/"+a+"/state", "completed")
 			return err == nil, t.Name() + ": " + errorText(err) + " " + text(state["state"])
@@ -66,7 +70,13 @@ func killedWhile(t *testing.T, st *stage.Stage, s *Story, who person) (applicati
 		t.Fatal(err)
 	}
 	took := make(chan error, 1)
-	go func() { took <- s.submit(context.Background(), application, message, signed.Insertion) }()
+	go func() {
+		err := s.submit(context.Background(), application, message, signed.Insertion)
+		if err == nil {
+			_ = s.tablet.phone.enrol(context.Background(), application) // it may be killed in the middle of the key, too
+		}
+		took <- err
+	}()
 	moment := rand.N(400 * time.Millisecond)
 	pause(ctx, moment)
 	st.KillServer()

@@ -38,7 +38,11 @@ func newPhone(st *stage.Stage, name string) (*phone, error) {
 	dir := st.Path("phone-" + name)
 	about := client.About{Platform: "ios", Model: "reference", OSVersion: "26.1", App: "tw.hospital.example", AppVersion: "1.0.0"}
 	p, err := client.Open(dir, about, time.Now)
-	return &phone{p, dir, st}, err
+	if err != nil {
+		return nil, err
+	}
+	p.SetPassword("demo " + name)
+	return &phone{p, dir, st}, nil
 }
 
 func (p *phone) bind(ctx context.Context, qr string) (string, error) { return p.Bind(ctx, qr) }

@@ -190,6 +190,9 @@ func fiveCertificates(t *testing.T, st *stage.Stage, s *Story, address string) {
 		switch {
 		case err == nil:
 			taken++
+			if err := s.spare.phone.enrol(ctx, all[i].application); err != nil {
+				t.Error(err)
+			}
 			if _, err := s.completed(ctx, all[i].application); err != nil {
 				t.Error(err)
 			}

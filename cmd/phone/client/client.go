@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"certwindow/devices"
 	"certwindow/ra"
 )
@@ -39,6 +41,9 @@ type Phone struct {
 	now   func() time.Time
 	state state
 	http  *http.Client
+
+	password string                                   // see SetPassword
+	factors  func(challenge string) ([]Factor, error) // see SetFactors
 }
 
 // state is what a phone remembers beside its keys. It holds no secret.
@@ -47,6 +52,8 @@ type state struct {
 	Pin     string          `json:"pin"`
 	Binding string          `json:"binding"`
 	Holds   map[string]held `json:"holds"` // by certificate id
+	// StatusKeys are the window's, as the phone first saw them over the pinned connection.
+	StatusKeys jose.JSONWebKeySet `json:"status_keys"`
 }
 
 // held is one certificate on this phone.

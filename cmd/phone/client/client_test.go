@@ -119,10 +119,16 @@ func TestSignWithHSM(t *testing.T) {
 	w := phonetest.New(t, phonetest.Options{HSM: true})
 	person := w.Person(t, 1)
 	device := w.Device(t, "ER-01", person)
-	p, _ := bound(t, w, device)
+	p, dir := bound(t, w, device)
 	a := w.Apply(t, person, device, ra.KeyHSM, "P-256")
-	if err := p.Enrol(t.Context(), string(a.ID)); err != nil {
-		t.Fatal(err)
+	if err := p.Enrol(t.Context(), string(a.ID)); err == nil {
+		t.Fatal("a secret without a lock")
+	}
+	p.SetPassword("correct horse")
+	for range 2 { // the second time after a lost answer
+		if err := p.Enrol(t.Context(), string(a.ID)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	c := w.Issue(t, a.ID)
 	issued, err := p.Certificate(t.Context(), string(a.ID))
@@ -135,6 +141,12 @@ func TestSignWithHSM(t *testing.T) {
 		t.Fatal(err)
 	}
 	verify(t, issued.PEM, "a record", signature)
+	p = open(t, w, dir)
+	p.SetPassword("wrong horse")
+	if _, err := p.SignWithHSM(t.Context(), string(c.ID), digest[:]); err == nil || !strings.Contains(err.Error(), "password") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	p.SetPassword("correct horse")
 
 	w.SetState(t, c.ID, ra.CertRevoking)
 	var no *client.Refusal

@@ -56,7 +56,8 @@ type submission struct {
 }
 
 // Enrol makes the holder's key for an application, now and not before (HCA-6.0), and hands in its request. It may
-// be called again after a crash or a lost connection. Where the window's HSM makes the key there is nothing to do.
+// be called again after a crash or a lost connection. Where the window's HSM makes the key, the phone sends the secret
+// that the key obeys.
 func (p *Phone) Enrol(ctx context.Context, application string) error {
 	path := "/applications/" + application
 	var t keyTask
@@ -66,7 +67,7 @@ func (p *Phone) Enrol(ctx context.Context, application string) error {
 	switch t.KeyDesign {
 	case "app":
 	case "hsm":
-		return nil
+		return p.enrolHSM(ctx, t)
 	default:
 		return fmt.Errorf("this phone has no carrier for key design %q", t.KeyDesign)
 	}
@@ -118,17 +119,23 @@ func (p *Phone) request(t keyTask, key crypto.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	device, err := p.deviceKey()
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(der)
-	chain := sha256.Sum256(append(consent, sum[:]...))
-	signature, err := device.Sign(rand.Reader, chain[:], crypto.SHA256)
+	signature, err := p.countersign(consent, der)
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(map[string][]byte{"csr": der, "signature": signature})
+}
+
+// countersign is the device key's signature over SHA-256(card-signed message), which is given, and SHA-256(what the
+// phone hands in) together.
+func (p *Phone) countersign(consent, handedIn []byte) ([]byte, error) {
+	device, err := p.deviceKey()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(handedIn)
+	chain := sha256.Sum256(append(consent, sum[:]...))
+	return device.Sign(rand.Reader, chain[:], crypto.SHA256)
 }
 
 // Issued is a certificate that the HCA issued.

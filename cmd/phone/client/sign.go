@@ -59,7 +59,7 @@ func (p *Phone) Status(ctx context.Context, certificate string) (s Statement, er
 	if err := p.call(ctx, http.MethodGet, "/keys", nil, &keys); err != nil {
 		return s, err
 	}
-	payload, err := verifyStatement(string(token), keys)
+	payload, err := verifyJWS(string(token), statementType, keys)
 	if err != nil {
 		return s, err
 	}
@@ -80,15 +80,15 @@ func (p *Phone) Status(ctx context.Context, certificate string) (s Statement, er
 	return s, nil
 }
 
-// verifyStatement takes a JWS of one signature, ES256, by a key of the window's.
-func verifyStatement(token string, keys jose.JSONWebKeySet) ([]byte, error) {
+// verifyJWS takes a JWS of one signature and of a type, ES256, by a key of the window's.
+func verifyJWS(token, wanted string, keys jose.JSONWebKeySet) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return nil, fmt.Errorf("the window's statement cannot be read: %w", err)
 	}
 	h := jws.Signatures[0].Protected
-	if typ, _ := h.ExtraHeaders[jose.HeaderType].(string); typ != statementType {
-		return nil, errors.New("this is no status statement")
+	if typ, _ := h.ExtraHeaders[jose.HeaderType].(string); typ != wanted {
+		return nil, errors.New("this is no " + wanted)
 	}
 	found := keys.Key(h.KeyID)
 	if len(found) != 1 {
@@ -123,24 +123,4 @@ func (p *Phone) SignDocumentHash(ctx context.Context, certificate string, digest
 		return nil, err
 	}
 	return key.Sign(rand.Reader, digest, crypto.SHA256)
-}
-
-// SignWithHSM has the window's HSM sign a SHA-256 digest with the holder's key in it (HCA-6.3.5). The window
-// judges by itself whether the key may be used.
-func (p *Phone) SignWithHSM(ctx context.Context, certificate string, digest []byte) ([]byte, error) {
-	body, err := json.Marshal(struct {
-		HashAlgorithm string `json:"hash_algorithm"`
-		Hash          []byte `json:"hash"`
-	}{"SHA-256", digest})
-	if err != nil {
-		return nil, err
-	}
-	answer, _, err := p.send(ctx, http.MethodPost, "/certificates/"+certificate+"/signatures", body, unique())
-	if err != nil {
-		return nil, err
-	}
-	var out struct {
-		Signature []byte `json:"signature"`
-	}
-	return out.Signature, json.Unmarshal(answer, &out)
 }

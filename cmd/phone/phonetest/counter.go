@@ -65,9 +65,6 @@ func (w *Window) Apply(t testing.TB, person ra.PersonID, device ra.DeviceID, des
 	must(t, err)
 	a, err = w.Enrol.Sign(t.Context(), Clerk, a.ID, enrol.Signature{CMS: []byte("signed by a card: " + a.Nonce), Insertion: "1"})
 	must(t, err)
-	if design == ra.KeyHSM {
-		must(t, w.Enrol.MakeKey(t.Context(), a.ID))
-	}
 	return a
 }
 

@@ -6,6 +6,7 @@ package phonetest
 import (
 	"context"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -59,6 +60,8 @@ type Window struct {
 	Registry *devices.Service
 	Enrol    *enrol.Service
 	Revoke   *revoke.Service
+	Sign     *remotesign.Service
+	Clients  Systems
 	Config   api.Config // as the running API has it
 
 	issuer authority
@@ -128,14 +131,20 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	status, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	w.issuer = newAuthority(t, w.Now())
+	w.Server = httptest.NewUnstartedServer(nil)
 	if o.ClosedNetwork == nil {
 		o.ClosedNetwork = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	}
-	w.Server = httptest.NewUnstartedServer(nil)
+	activation, err := keys.ActivationKey(t.Context())
+	must(t, err)
+	w.Clients = Systems{}
+	w.Sign, err = remotesign.New(remotesign.Config{Store: store.SignStore{Store: w.Store}, Keys: keys, Statement: status, KeyID: StatusKeyID,
+		Issuer: "https://" + w.Server.Listener.Addr().String(), ActivationKey: activation, ChallengeKey: hsm.NewSecret([]byte(rand.Text())), Factors: Unlocked{},
+		Clients: w.Clients, Zones: policy.Zones{Closed: o.ClosedNetwork, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Now, Rand: rand.Reader})
+	must(t, err)
 	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Enrolments: w.Enrol,
 		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
-		Keys:     remotesign.New(store.SignStore{Store: w.Store}, keys, status, StatusKeyID, "https://"+w.Server.Listener.Addr().String(), w.Now),
-		Requests: w.Store, StatusKey: status.Public(), StatusKeyID: StatusKeyID, ClosedNetwork: o.ClosedNetwork}
+		Keys: w.Sign, Requests: w.Store, StatusKey: status.Public(), StatusKeyID: StatusKeyID}
 }
 
 func (w *Window) serve(t testing.TB) {
@@ -169,23 +178,68 @@ func (believer) Verify(_ context.Context, _ consent.Expected, cms []byte) (conse
 	return consent.Verified{Proof: []byte("{}"), MessageSHA256: hex.EncodeToString(sum[:])}, nil
 }
 
-type keyMaker interface {
-	GenerateWrapped(ctx context.Context, alg hsm.Algorithm, b hsm.Binding) (hsm.WrappedKey, error)
-	SignerFor(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) (crypto.Signer, error)
+// Systems are the systems that may ask for signatures.
+type Systems map[remotesign.ClientID]remotesign.Client
+
+// Client is one of them.
+func (s Systems) Client(_ context.Context, id remotesign.ClientID) (remotesign.Client, error) {
+	if c, ok := s[id]; ok {
+		return c, nil
+	}
+	return remotesign.Client{}, ra.Errorf(ra.KindNotFound, "client-unknown", nil, "This system is not registered.")
 }
 
-// noKeys is a window without an HSM.
+// Unlocked takes the app's word that the holder unlocked the phone's secret, and nothing else.
+type Unlocked struct{}
+
+// Prove takes the one factor remotesign.FactorUnlock.
+func (Unlocked) Prove(_ context.Context, _ ra.Actor, _ ra.PersonID, _ ra.DeviceID, factors []remotesign.Factor, _ string) error {
+	if len(factors) == 1 && factors[0].Kind == remotesign.FactorUnlock {
+		return nil
+	}
+	return ra.Refuse("HCA-7.4", "holder-unknown", "The holder did not prove who they are. Nothing was signed.", nil)
+}
+
+type keyMaker interface {
+	enrol.Keys
+	remotesign.Keys
+	ActivationKey(ctx context.Context) ([]byte, error)
+}
+
+// noKeys is a window without an HSM: it publishes an activation key, and makes and uses no key of a holder's.
 type noKeys struct{}
 
 var errNoHSM = errors.New("phonetest: this window has no HSM")
 
-func (noKeys) GenerateWrapped(context.Context, hsm.Algorithm, hsm.Binding) (hsm.WrappedKey, error) {
+func (noKeys) ActivationKey(context.Context) ([]byte, error) {
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return key.PublicKey().Bytes(), nil
+}
+
+func (noKeys) OpenActivation(context.Context, []byte, []byte) (hsm.Secret, error) {
+	return hsm.Secret{}, errNoHSM
+}
+
+func (noKeys) GenerateSealed(context.Context, hsm.Algorithm, hsm.Binding, hsm.Secret) (hsm.WrappedKey, error) {
 	return hsm.WrappedKey{}, errNoHSM
 }
 
-func (noKeys) SignerFor(context.Context, hsm.WrappedKey, hsm.Binding) (crypto.Signer, error) {
+func (noKeys) SealedSigner(context.Context, hsm.WrappedKey, hsm.Binding, hsm.Secret) (crypto.Signer, error) {
 	return nil, errNoHSM
 }
+
+func (noKeys) SignSealed(context.Context, hsm.WrappedKey, hsm.Binding, hsm.Secret, crypto.Hash, [][]byte) ([][]byte, error) {
+	return nil, errNoHSM
+}
+
+func (noKeys) RewrapSealed(context.Context, hsm.WrappedKey, hsm.Binding, hsm.Secret, int) (hsm.WrappedKey, error) {
+	return hsm.WrappedKey{}, errNoHSM
+}
+
+func (noKeys) MasterGenerations(context.Context) ([]int, error) { return nil, errNoHSM }
 
 func must(t testing.TB, err error) {
 	t.Helper()

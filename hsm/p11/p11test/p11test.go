@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -163,13 +164,13 @@ func Prepare(t testing.TB) Place {
 	return p
 }
 
-// Token makes and opens a token with the MAC key and a master key of generation 1. It is closed after the test.
+// Token makes and opens a token with the MAC key, the activation key and a master key of generation 1. It is closed after the test.
 func Token(t testing.TB) *p11.Token {
 	t.Helper()
 	return Open(t, Prepare(t))
 }
 
-// Open opens a token that was made before. It is closed after the test.
+// Open opens a token that was made before, and gives it an activation key where it has none. It is closed after the test.
 func Open(t testing.TB, p Place) *p11.Token {
 	t.Helper()
 	tok, err := p11.Open(context.Background(), p.Config())
@@ -177,6 +178,9 @@ func Open(t testing.TB, p Place) *p11.Token {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tok.Close() })
+	if err := tok.GenerateActivationKey(context.Background()); err != nil && !errors.Is(err, hsm.ErrExists) {
+		t.Fatal(err)
+	}
 	return tok
 }
 

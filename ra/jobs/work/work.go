@@ -24,7 +24,6 @@ import (
 
 // UseCases are what the jobs call. A returned duration puts the job off without counting as a failure.
 type UseCases struct {
-	MakeKey  func(ctx context.Context, j jobs.MakeKey) error
 	Exchange func(ctx context.Context, j jobs.Exchange) (again time.Duration, err error)
 	Notice   func(ctx context.Context, j jobs.Notice) error
 	Sweep    func(ctx context.Context, j jobs.Sweep) (again time.Duration, err error)
@@ -168,7 +167,6 @@ func (r retry) NextRetry(job *rivertype.JobRow) time.Time {
 
 func riverConfig(u UseCases, c Config, now func() time.Time) *river.Config {
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &worker[jobs.MakeKey]{run: once(u.MakeKey)})
 	river.AddWorker(workers, &worker[jobs.Exchange]{run: u.Exchange})
 	river.AddWorker(workers, &worker[jobs.Notice]{run: once(u.Notice)})
 	river.AddWorker(workers, &worker[jobs.Sweep]{run: u.Sweep, timeout: time.Hour})

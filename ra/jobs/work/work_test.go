@@ -59,7 +59,6 @@ func (c *calls) wait(t *testing.T, what string, n int) {
 // useCases are those that note each call; exchange says what an exchange does at its nth call.
 func (c *calls) useCases(exchange func(n int) (time.Duration, error)) work.UseCases {
 	return work.UseCases{
-		MakeKey: func(_ context.Context, j jobs.MakeKey) error { c.call("make-key " + string(j.Application)); return nil },
 		Exchange: func(_ context.Context, j jobs.Exchange) (time.Duration, error) {
 			return exchange(c.call("exchange " + string(j.Application)))
 		},
@@ -127,15 +126,14 @@ func TestJobs(t *testing.T) {
 			}
 			return 0, nil
 		}))
-		insert(q, nil, jobs.MakeKey{Application: "A"}, jobs.Notice{Notice: "N"})
-		c.wait(t, "make-key A", 1)
+		insert(q, nil, jobs.Notice{Notice: "N"})
 		c.wait(t, "notice N", 1)
 		c.wait(t, "exchange early", 3)
 		c.wait(t, "checkpoint", 1) // it runs by itself, at the start too
 		if n := c.count("exchange rolled back") + c.count("notice rolled back"); n != 0 {
 			t.Errorf("%d jobs of a rolled back transaction ran", n)
 		}
-		if c.count("make-key A") != 1 || c.count("notice N") != 1 || c.count("exchange early") != 3 {
+		if c.count("notice N") != 1 || c.count("exchange early") != 3 {
 			t.Errorf("calls: %v", c.seen)
 		}
 	})

@@ -1,0 +1,82 @@
+package remotesign
+
+import (
+	"context"
+
+	"certwindow/policy"
+	"certwindow/ra"
+)
+
+// Statement is what a signed status statement says. A phone must hold one that has not expired before it uses
+// its key (HCA-7.2).
+type Statement struct {
+	Issuer      string   `json:"iss"`
+	Certificate string   `json:"sub"` // the certificate's id at this window
+	Serial      string   `json:"serial"`
+	IssuerKey   string   `json:"issuer_key"`
+	Device      string   `json:"device"`
+	Status      string   `json:"status"` // always "good": for any other there is no statement
+	Scope       []string `json:"scope"`
+	IssuedAt    int64    `json:"iat"` // Unix seconds
+	Expires     int64    `json:"exp"`
+}
+
+// Status makes a statement for a certificate on this device, as a JWS in compact form (RFC 7515, ES256, type
+// "certwindow-status+jwt"), or refuses under HCA-7.2 or HCA-7.3.
+func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID) (string, error) {
+	var c ra.Certificate
+	e := ra.Event{Actor: actor, Act: "status.statement", Object: certificateObject(id)}
+	err := s.Store.View(ctx, func(tx Tx) (err error) {
+		c, _, err = s.usable(tx, device, id)
+		return err
+	})
+	if err != nil {
+		e.Institution = c.Institution
+		return "", s.refused(ctx, e, err)
+	}
+	now := s.Now()
+	until := now.Add(StatementLife)
+	if until.After(c.NotAfter) {
+		until = c.NotAfter
+	}
+	return signJWS(s.Statement, StatementType, s.KeyID, Statement{Issuer: s.Issuer, Certificate: string(c.ID), Serial: c.Serial, IssuerKey: c.IssuerKey,
+		Device: string(device), Status: "good", Scope: c.Scope, IssuedAt: now.Unix(), Expires: until.Unix()})
+}
+
+// ActivationKeyType is the JWS "typ" of the statement about the activation key.
+const ActivationKeyType = "certwindow-activation-key+jwt"
+
+// ActivationKeyStatement says which key phones encrypt their secrets to.
+type ActivationKeyStatement struct {
+	Issuer   string `json:"iss"`
+	Key      []byte `json:"key"` // uncompressed P-256 point, base64
+	IssuedAt int64  `json:"iat"`
+}
+
+// ActivationStatement is the window's signed word on its activation key, as a JWS in compact form. A phone that has
+// seen the key of the window's statements goes by that signature, and not by the address that it came from.
+func (s *Service) ActivationStatement() (string, error) {
+	return signJWS(s.Statement, ActivationKeyType, s.KeyID, ActivationKeyStatement{s.Issuer, s.ActivationKey, s.Now().Unix()})
+}
+
+// usable loads a certificate for the device it was made for and judges whether its key may be used now.
+func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID) (c ra.Certificate, d ra.DeviceFacts, err error) {
+	if c, err = tx.Certificate("", id); err != nil {
+		return c, d, err
+	}
+	if c.DeviceID != device {
+		return c, d, ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
+	}
+	if d, err = tx.Device(device, c.PersonID); err != nil {
+		return c, d, err
+	}
+	p, err := tx.Person(c.PersonID)
+	if err != nil {
+		return c, d, err
+	}
+	return c, d, ra.Refused(policy.Usable(policy.Use{State: string(c.State), NotBefore: c.NotBefore, NotAfter: c.NotAfter, DeviceState: string(d.State),
+		SameBinding: d.Generation == c.Generation, SamePerson: d.IsUser && p.Active && p.MemberOf(c.Institution)}, s.Now()))
+}
+
+func certificateObject(id ra.CertificateID) string  { return "certificate/" + string(id) }
+func authorisationObject(id AuthorisationID) string { return "authorisation/" + string(id) }

@@ -1,0 +1,231 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"certwindow/hsm"
+	"certwindow/ra"
+	"certwindow/ra/remotesign"
+)
+
+// signatureAuthorisation is what a holder releases for signature (HCA-6.3.5).
+type signatureAuthorisation struct {
+	ID            remotesign.AuthorisationID `gorm:"primaryKey"`
+	CertificateID ra.CertificateID
+	PersonID      ra.PersonID
+	DeviceID      ra.DeviceID
+	Institution   ra.InstitutionCode
+	Client        remotesign.ClientID
+	Scope         string
+	HashAlgorithm string
+	HashCount     int
+	Challenge     []byte
+	State         remotesign.State
+	HandleHash    []byte
+	SADHash       []byte `gorm:"column:sad_hash"`
+	ActivationID  []byte
+	Activation    string
+	CreatedAt     time.Time
+	ExpiresAt     time.Time
+	DecidedAt     *time.Time
+}
+
+// signatureHash is one hash of it. Label and signature are sealed.
+type signatureHash struct {
+	AuthorisationID remotesign.AuthorisationID `gorm:"primaryKey"`
+	N               int                        `gorm:"primaryKey;autoIncrement:false"`
+	Hash            []byte
+	Label           []byte
+	State           remotesign.HashState
+	Signature       []byte
+}
+
+// label is what a holder is shown of a hash.
+type label struct {
+	Title    string `json:"title"`
+	Patients int    `json:"patients"`
+	Source   string `json:"source"`
+}
+
+func hashColumns(h *signatureHash) []sealed {
+	row := fmt.Sprintf("%s/%d", h.AuthorisationID, h.N)
+	return []sealed{{"signature_hashes.label/" + row, &h.Label}, {"signature_hashes.signature/" + row, &h.Signature}}
+}
+
+// InsertAuthorisation stores a new authorisation with its items. Activation data that was used before is refused.
+func (tx *Tx) InsertAuthorisation(a remotesign.Authorisation, activation []byte) error {
+	row := signatureAuthorisation{ID: a.ID, CertificateID: a.Certificate, PersonID: a.Person, DeviceID: a.Device, Institution: a.Institution, Client: a.Client,
+		Scope: a.Scope, HashAlgorithm: a.HashAlgorithm, HashCount: len(a.Items), Challenge: a.Challenge, State: a.State, HandleHash: a.HandleHash,
+		SADHash: a.SADHash, ActivationID: activation, Activation: a.Activation, CreatedAt: a.CreatedAt.UTC(), ExpiresAt: a.ExpiresAt.UTC(), DecidedAt: utc(a.DecidedAt)}
+	if err := usedBefore(tx.db.Create(&row).Error); err != nil {
+		return err
+	}
+	rows := make([]signatureHash, len(a.Items))
+	for i, x := range a.Items {
+		raw, err := json.Marshal(label{x.Title, x.Patients, x.Source})
+		if err != nil {
+			return err
+		}
+		rows[i] = signatureHash{AuthorisationID: a.ID, N: i, Hash: x.Hash, Label: raw, State: x.State}
+		if err := tx.s.seal(hashColumns(&rows[i])); err != nil {
+			return err
+		}
+	}
+	return tx.db.Create(&rows).Error
+}
+
+// usedBefore gives the unique key of activation data its own words.
+func usedBefore(err error) error {
+	if e := ra.AsError(mapError(err)); err != nil && e.Code == "exists" {
+		return ra.Refuse("HCA-6.3.5", "activation-used", "This activation data was used before. Nothing was signed again; ask the holder anew.", err)
+	}
+	return err
+}
+
+// Authorisation is one of them, with its items.
+func (tx *Tx) Authorisation(id remotesign.AuthorisationID) (remotesign.Authorisation, error) {
+	return tx.authorisation("id = ?", id)
+}
+
+// AuthorisationByHandle is the one that a client asked for under a handle.
+func (tx *Tx) AuthorisationByHandle(hash []byte) (remotesign.Authorisation, error) {
+	return tx.authorisation("handle_hash = ?", hash)
+}
+
+// AuthorisationBySAD is the one whose signatures a client collects.
+func (tx *Tx) AuthorisationBySAD(hash []byte) (remotesign.Authorisation, error) {
+	return tx.authorisation("sad_hash = ?", hash)
+}
+
+func (tx *Tx) authorisation(where string, arg any) (remotesign.Authorisation, error) {
+	var row signatureAuthorisation
+	if err := mapError(tx.db.Where(where, arg).Take(&row).Error); err != nil {
+		return remotesign.Authorisation{}, err
+	}
+	return tx.withItems(row)
+}
+
+func (tx *Tx) withItems(row signatureAuthorisation) (remotesign.Authorisation, error) {
+	a := remotesign.Authorisation{ID: row.ID, Certificate: row.CertificateID, Person: row.PersonID, Device: row.DeviceID, Institution: row.Institution,
+		Client: row.Client, Scope: row.Scope, HashAlgorithm: row.HashAlgorithm, Challenge: row.Challenge, Count: row.HashCount, State: row.State,
+		HandleHash: row.HandleHash, SADHash: row.SADHash, Activation: row.Activation, CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, DecidedAt: row.DecidedAt}
+	var rows []signatureHash
+	if err := tx.db.Where("authorisation_id = ?", row.ID).Order("n").Find(&rows).Error; err != nil {
+		return a, err
+	}
+	for _, h := range rows {
+		if err := tx.s.open(hashColumns(&h)); err != nil {
+			return a, err
+		}
+		var l label
+		if err := json.Unmarshal(h.Label, &l); err != nil {
+			return a, err
+		}
+		a.Items = append(a.Items, remotesign.Item{Hash: h.Hash, Title: l.Title, Patients: l.Patients, Source: l.Source, State: h.State, Signature: h.Signature})
+	}
+	return a, nil
+}
+
+// PendingOf are a person's authorisations on a device that wait for a decision, oldest first.
+func (tx *Tx) PendingOf(device ra.DeviceID, person ra.PersonID, at time.Time, limit int) ([]remotesign.Authorisation, error) {
+	return tx.authorisations(tx.db.Where("device_id = ? AND person_id = ? AND state = ? AND expires_at > ?", device, person, remotesign.Pending, at.UTC()).
+		Order("id").Limit(limit))
+}
+
+func (tx *Tx) authorisations(q *gorm.DB) (out []remotesign.Authorisation, err error) {
+	var rows []signatureAuthorisation
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		a, err := tx.withItems(row)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// Decide moves a pending authorisation to the state that it is given in. Of two who decide at once one is refused.
+func (tx *Tx) Decide(a remotesign.Authorisation, activation []byte) error {
+	row := signatureAuthorisation{State: a.State, ActivationID: activation, Activation: a.Activation, DecidedAt: utc(a.DecidedAt), ExpiresAt: a.ExpiresAt.UTC()}
+	return usedBefore(guarded(tx.db.Model(&signatureAuthorisation{}).Where("id = ? AND state = ?", a.ID, remotesign.Pending).
+		Select("state", "activation_id", "activation", "decided_at", "expires_at").Updates(&row)))
+}
+
+// SaveSignatures stores the signatures of the items from one on, each of which must wait for it.
+func (tx *Tx) SaveSignatures(id remotesign.AuthorisationID, from int, signatures [][]byte) error {
+	for i, sig := range signatures {
+		row := signatureHash{AuthorisationID: id, N: from + i, Signature: sig}
+		if err := tx.s.seal(hashColumns(&row)); err != nil {
+			return err
+		}
+		if err := guarded(tx.db.Model(&signatureHash{}).Where("authorisation_id = ? AND n = ? AND state = ?", id, from+i, remotesign.HashWaiting).
+			UpdateColumns(map[string]any{"state": remotesign.HashSigned, "signature": row.Signature})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RefuseWaiting stops the items that wait.
+func (tx *Tx) RefuseWaiting(id remotesign.AuthorisationID) error {
+	return tx.db.Model(&signatureHash{}).Where("authorisation_id = ? AND state = ?", id, remotesign.HashWaiting).
+		UpdateColumn("state", remotesign.HashRefused).Error
+}
+
+// TakeSignature hands a signature out and forgets it; false where it is not there, or somebody else was faster.
+func (tx *Tx) TakeSignature(id remotesign.AuthorisationID, n int) ([]byte, bool, error) {
+	var rows []signatureHash
+	err := tx.db.Where("authorisation_id = ? AND n = ? AND state = ?", id, n, remotesign.HashSigned).Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return nil, false, err
+	}
+	if err := tx.s.open(hashColumns(&rows[0])); err != nil {
+		return nil, false, err
+	}
+	res := tx.db.Model(&signatureHash{}).Where("authorisation_id = ? AND n = ? AND state = ?", id, n, remotesign.HashSigned).
+		UpdateColumns(map[string]any{"state": remotesign.HashCollected, "signature": nil})
+	return rows[0].Signature, res.RowsAffected == 1, res.Error
+}
+
+// OverdueAuthorisations are those that nobody decided, or whose signatures were not collected, in time.
+func (tx *Tx) OverdueAuthorisations(at time.Time, limit int) ([]remotesign.Authorisation, error) {
+	return tx.authorisations(tx.db.Where("expires_at <= ? AND (state = ? OR state = ? AND client <> ?)", at.UTC(), remotesign.Pending, remotesign.Released,
+		remotesign.DeviceClient).Order("expires_at, id").Limit(limit))
+}
+
+// EndAuthorisation closes one whose time is over, and deletes what was not collected.
+func (tx *Tx) EndAuthorisation(a remotesign.Authorisation) error {
+	next := remotesign.Expired
+	if a.State == remotesign.Released {
+		next = remotesign.Closed
+	}
+	if err := guarded(tx.db.Model(&signatureAuthorisation{}).Where("id = ? AND state = ?", a.ID, a.State).UpdateColumn("state", next)); err != nil {
+		return err
+	}
+	return tx.db.Model(&signatureHash{}).Where("authorisation_id = ? AND state IN ?", a.ID, []remotesign.HashState{remotesign.HashWaiting, remotesign.HashSigned}).
+		UpdateColumns(map[string]any{"state": remotesign.HashExpired, "signature": nil}).Error
+}
+
+// CertificateState is where a certificate stands, without opening it.
+func (tx *Tx) CertificateState(id ra.CertificateID) (s ra.CertificateState, err error) {
+	var rows []ra.CertificateState
+	err = tx.db.Model(&ra.Certificate{}).Where("id = ?", id).Limit(1).Pluck("state", &rows).Error
+	if err != nil || len(rows) == 0 {
+		return "", err // no state is no certificate that may be used
+	}
+	return rows[0], nil
+}
+
+// MoveHolderKey replaces a key that is still under the master key of a generation (HCA-6.3.4). A key that another
+// replica moved meanwhile is left as it is.
+func (tx *Tx) MoveHolderKey(id ra.ApplicationID, from int, k hsm.WrappedKey) error {
+	return tx.db.Model(&holderKey{}).Where("application_id = ? AND generation = ?", id, from).
+		UpdateColumns(map[string]any{"generation": k.Generation, "blob": k.Blob, "mac": k.MAC}).Error
+}
