@@ -28,8 +28,8 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 		"holders have no one-time passwords; staff do (HCA-8.2.7)"},
 
 	"HCA-3.1": {"policy.WindowMayEnrol ra/exchange.(*Service).Run cmd/certwindow/window.(*Dedicated).Standing",
-		"policy.TestWindowMay ra/enrol.TestWindowWithoutStanding ra/exchange.TestNothingLeavesWithoutStanding",
-		"its end is told by certwindow doctor and a metric, on no page and by no mail, and a new one takes a restart"},
+		"policy.TestWindowMay ra/enrol.TestWindowWithoutStanding ra/exchange.TestNothingLeavesWithoutStanding web/admin.TestHomeTellsOfTheDedicatedCertificate",
+		"its end is told on the home page, by certwindow doctor and a metric, and by no mail, and a new one takes a restart"},
 	"HCA-3.2": {"web/session.(*Service).Acts web/admin.(*Site).Mount",
 		"web/session.TestAccountsThatAreNotMade web/admin.TestWhoDoesNotApprove",
 		"a ceremony's custodians are names, not accounts"},

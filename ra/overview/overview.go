@@ -234,7 +234,7 @@ func (s *Service) ask(ctx context.Context) ([]Health, error) {
 		go func() {
 			begun := time.Now()
 			err := c.Run(ctx)
-			answers[i] <- Health{c.Name, err == nil, time.Since(begun)}
+			answers[i] <- Health{c.Name, err == nil && ctx.Err() == nil, time.Since(begun)}
 		}()
 	}
 	out := make([]Health, 0, len(s.Checks))

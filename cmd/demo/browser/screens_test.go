@@ -20,36 +20,72 @@ var update = flag.Bool("update", false, "write docs/screens anew")
 // most is how many bytes a picture may have: the guides are read over slow lines too.
 const most = 150 << 10
 
-// The pictures in the guides show the pages as they are. With -update they are written anew.
+// The pictures in the guides show the pages as they are, in both languages. With -update they are written anew.
 func TestScreens(t *testing.T) {
 	w := opened(t)
-	b := w.newTab(t, chinese)
-	b.size(wide, 800)
-	b.to("/login")
-	b.speak()
-	b.blur()
-	b.picture("login")
-	b.signIn(b.newStaff("clerk"))
-	b.ok(w.InsertCard(t.Context(), w.cast.WangCard))
-	for _, p := range []struct{ name, where string }{
-		{"home", "/"}, {"person", "/persons/" + w.cast.Wang}, {"certificate", "/certificates/" + w.certificate},
-	} {
-		b.to(p.where)
+	approval := ""
+	for lang, ending := range map[string]string{chinese: "", english: "-en"} {
+		b := w.newTab(t, lang)
+		b.size(wide, 800)
+		b.to("/login")
+		b.speak()
 		b.blur()
-		b.picture(p.name)
+		b.picture("login" + ending)
+		b.signIn(b.newStaff("clerk"))
+		b.ok(w.InsertCard(t.Context(), w.cast.WangCard))
+		if approval == "" {
+			approval = b.proposed()
+		}
+		for _, p := range []struct{ name, where string }{
+			{"home", "/"}, {"person", "/persons/" + w.cast.Wang}, {"device", "/devices/" + w.cast.Tablet}, {"application", "/applications/" + w.application},
+			{"certificate", "/certificates/" + w.certificate}, {"approval", approval}, {"certificates", "/certificates"},
+		} {
+			b.to(p.where)
+			b.blur()
+			b.picture(p.name + ending)
+		}
+		b.to("/help/computer")
+		b.until("testing the computer", `document.querySelector("[data-tests]").dataset.done === "yes"`)
+		b.blur()
+		b.picture("computer" + ending)
+		b.to("/counter/" + w.application)
+		b.seesCard()
+		b.picture("counter" + ending)
+		if lang == chinese {
+			b.narrowPictures()
+		}
+		boss := w.newTab(t, lang)
+		boss.size(wide, 800)
+		boss.signIn(boss.newStaff("window-admin"))
+		boss.to("/reports/approvals")
+		boss.blur()
+		boss.picture("reports" + ending)
 	}
-	b.to("/counter/" + w.application)
-	b.seesCard()
-	b.picture("counter")
+}
+
+// narrowPictures are the counter on a telephone, and the page that binds a device.
+func (b *tab) narrowPictures() {
+	b.t.Helper()
 	b.size(narrow, 740)
 	b.size(narrow, ask[int64](b, "document.documentElement.scrollHeight"))
 	b.picture("counter-360")
 	b.size(wide, 800)
-	b.to("/devices/" + w.cast.Tablet + "/binding")
+	b.to("/devices/" + b.cast.Tablet + "/binding")
 	b.enter(`form[action$="/binding"] button`)
 	b.until("the QR", `document.querySelector(".qr") !== null`)
 	b.blur()
 	b.picture("device-binding")
+}
+
+// proposed proposes to revoke the certificate, and gives the page of the proposal, which nobody approves.
+func (b *tab) proposed() string {
+	b.t.Helper()
+	b.to("/certificates/" + b.certificate)
+	b.tabTo(`[name="window_note"]`)
+	b.press("同事來電通報")
+	b.enter(`form[action$="/propose-revocation"] button`)
+	b.until("the proposal", `location.pathname.startsWith("/approvals/")`)
+	return ask[string](b, "location.pathname")
 }
 
 // blur takes the focus, and with it the blinking caret, off the page.
