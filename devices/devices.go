@@ -145,6 +145,14 @@ type Tx interface {
 	AddMembership(id ra.PersonID, m Membership) error
 	EndMembership(id ra.PersonID, code ra.InstitutionCode, at time.Time, reason string) error
 
+	InsertReading(r CardReading) error
+	Reading(id string) (CardReading, error)
+	// CardOf is the card that a person signs with; false while there is none.
+	CardOf(person ra.PersonID) (CardLink, bool, error)
+	InsertCard(c CardLink) error
+	EndCard(person ra.PersonID, at time.Time) error
+	SetHolder(person ra.PersonID, holder string) error
+
 	Device(scope ra.InstitutionCode, id ra.DeviceID) (Device, error)
 	DeviceByKey(hash string) (Device, error)
 	Devices(q DeviceQuery) ([]Device, error)

@@ -72,6 +72,7 @@ type PersonFacts struct {
 	ID           PersonID
 	Holder       string // the card certificate's subject serialNumber
 	Name         string // the card certificate's subject CN
+	CardChecked  bool   // that card was linked to the person by somebody who checked an identity document (HCA-7.3)
 	Active       bool   // not left, suspended or dead in every institution (HCA-3.7)
 	Institutions []InstitutionCode
 }

@@ -187,8 +187,13 @@ func (t *tx) EndMembership(id ra.PersonID, code ra.InstitutionCode, when time.Ti
 
 // PersonFacts is what the registration authority's use cases know of a person.
 func (s *Store) PersonFacts(db *gorm.DB, id ra.PersonID) (ra.PersonFacts, error) {
-	p, err := (&tx{db: db, s: s}).Person("", id)
-	f := ra.PersonFacts{ID: p.ID, Holder: p.Holder, Name: p.Name, Active: p.Active}
+	t := &tx{db: db, s: s}
+	p, err := t.Person("", id)
+	if err != nil {
+		return ra.PersonFacts{}, err
+	}
+	checked, err := t.cardChecked(p)
+	f := ra.PersonFacts{CardChecked: checked, ID: p.ID, Holder: p.Holder, Name: p.Name, Active: p.Active}
 	for _, m := range p.Memberships {
 		if m.Until == nil {
 			f.Institutions = append(f.Institutions, m.Institution)

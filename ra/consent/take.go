@@ -38,13 +38,18 @@ func Awaiting(r Reader, kind ra.ApplicationKind, scope ra.InstitutionCode, id ra
 	return a, p, err
 }
 
+// Insertions tells of the cards that signed.
+type Insertions interface {
+	// InsertionOfAnother tells whether another person's card signed in this insertion of a card (HCA-8.1.2).
+	InsertionOfAnother(insertion string, person ra.PersonID) (bool, error)
+}
+
 // Taker is what Take reads and writes.
 type Taker interface {
+	Insertions
 	Application(scope ra.InstitutionCode, id ra.ApplicationID) (ra.Application, error)
 	// RedeemNonce uses a nonce up; it fails under HCA-8.1.4 when it was used, is too old or was issued for something else.
 	RedeemNonce(n ra.Nonce, at time.Time) error
-	// InsertionOfAnother tells whether another person's card signed in this insertion of a card (HCA-8.1.2).
-	InsertionOfAnother(insertion string, person ra.PersonID) (bool, error)
 }
 
 // Take moves an application on by a verified signature and redeems its nonce, in the transaction that decides the
@@ -65,7 +70,10 @@ func Take(t Taker, actor ra.Actor, id ra.ApplicationID, nonce func(ra.Applicatio
 	if err := ra.Refused(policy.MessageLife(a.CreatedAt, a.Deadline, now)); err != nil {
 		return a, from, err
 	}
-	if err := freshInsertion(t, s.Insertion, a.PersonID); err != nil {
+	if a.Insertion != "" && s.Insertion != a.Insertion {
+		return a, from, ra.Refuse("HCA-8.1.2", "card-taken-out", "The card was taken out since this was begun. Nothing was changed; begin anew with the card in the reader.", nil)
+	}
+	if err := FreshInsertion(t, s.Insertion, a.PersonID); err != nil {
 		return a, from, err
 	}
 	a.State, a.UpdatedAt = next, now
@@ -73,10 +81,10 @@ func Take(t Taker, actor ra.Actor, id ra.ApplicationID, nonce func(ra.Applicatio
 	return a, from, nil
 }
 
-// freshInsertion refuses a card insertion in which another person's card has signed already: between two holders
+// FreshInsertion refuses a card insertion in which another person's card has signed already: between two holders
 // at one counter the card is taken out and another put in (HCA-8.1.2). The component asserts the insertion; one
 // that asserts none is not judged by it.
-func freshInsertion(t Taker, insertion string, person ra.PersonID) error {
+func FreshInsertion(t Insertions, insertion string, person ra.PersonID) error {
 	if insertion == "" {
 		return nil
 	}

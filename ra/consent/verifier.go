@@ -24,6 +24,7 @@ type Config struct {
 	Marks         cardmsg.Marks    // what only an IC card's certificate has
 	Skew          time.Duration    // how far a counter's clock may be off
 	HolderOID     asn1.ObjectIdentifier
+	DigitsOID     asn1.ObjectIdentifier // where a card carries the end of the national id; nil is cardmsg.OIDIDTail
 }
 
 // Register tells whether a certificate is one that this window had issued, by issuer key identifier and serial.

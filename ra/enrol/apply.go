@@ -33,7 +33,7 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 		n.Algorithm = string(hsm.P256)
 	}
 	now := s.now().Truncate(time.Second) // the text shows whole seconds
-	a := ra.Application{ID: ra.ApplicationID(id), Kind: ra.Enrolment, State: ra.AppAwaitingSignature, PersonID: n.Person, DeviceID: n.Device,
+	a := ra.Application{ID: ra.ApplicationID(id), Kind: ra.Enrolment, Insertion: n.Insertion, State: ra.AppAwaitingSignature, PersonID: n.Person, DeviceID: n.Device,
 		Institution: n.Institution, Scope: n.Scope, KeyDesign: n.KeyDesign, Carrier: n.Carrier, Algorithm: n.Algorithm, Nonce: nonce,
 		Challenge: challenge, Deadline: now.Add(s.cfg.MessageLife), CreatedBy: actor.ID, CreatedAt: now, UpdatedAt: now}
 
@@ -59,6 +59,9 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 		}
 		if a.KeyDesign == ra.KeyChip {
 			return ra.Refuse("HCA-6.2", "chip-not-listed", "This window lists no secure chip, so a key cannot be made in one. Nothing was begun; choose another key.", nil)
+		}
+		if err := consent.FreshInsertion(tx, n.Insertion, a.PersonID); err != nil {
+			return err
 		}
 		a.Generation, a.DeviceKey = f.device.Generation, ra.KeyHash(f.device.KeySPKI)
 		if a.Text, err = s.text(a, f); err != nil {
@@ -104,6 +107,7 @@ func (s *Service) judge(f facts, a ra.Application) error {
 		policy.InstitutionMayEnrol(policy.Institution{Active: i.Active, IsWindow: i.IsWindow, Agreement: i.Agreement,
 			AgreedFrom: i.AgreedFrom, AgreedTo: i.AgreedTo}, s.now()),
 		policy.Person(policy.Applicant{Active: f.person.Active, Member: f.person.MemberOf(a.Institution), SameHolder: true, SameName: true}),
+		policy.CardChecked(f.person.CardChecked),
 		policy.DeviceUser(policy.DeviceUse{Registered: f.device.IsUser, State: string(f.device.State), SameInstitution: f.device.Institution == a.Institution}),
 		policy.Scope(a.Scope, string(a.Institution), f.scopes),
 		policy.Carrier(string(a.Carrier), string(a.KeyDesign)),

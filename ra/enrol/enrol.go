@@ -24,6 +24,9 @@ type New struct {
 	KeyDesign   ra.KeyDesign
 	Carrier     ra.Carrier
 	Algorithm   string // "P-256" or "RSA-2048"; empty means P-256
+	// Insertion is the stay of the card that the counter began with, as the component asserts it: the signature has to
+	// come from the same one. Empty where no card was read first (HCA-8.1.2).
+	Insertion string
 }
 
 // Signature is what came back from the card component.

@@ -185,7 +185,7 @@ func (w *World) Doctor(t testing.TB, name, holder string) ra.PersonID {
 	t.Helper()
 	id := ra.PersonID(w.ID(t))
 	w.Register.Person(id, func(p *ra.PersonFacts) {
-		p.Holder, p.Name, p.Active, p.Institutions = holder, name, true, []ra.InstitutionCode{Window, Clinic}
+		p.Holder, p.Name, p.CardChecked, p.Active, p.Institutions = holder, name, true, true, []ra.InstitutionCode{Window, Clinic}
 	})
 	return id
 }
