@@ -22,6 +22,7 @@ const (
 	RevokeCertificate Act = "revoke-certificate" // without the holder's consent (HCA-5.2.2)
 	ResumeCertificate Act = "resume-certificate" // the end of a suspension (HCA-5.2.2)
 	Exemption         Act = "exemption"          // more than five certificates (HCA-7.5)
+	ChangeCard        Act = "change-card"        // the card that a person signs with (HCA-7.3)
 	CreateStaff       Act = "create-staff"       // an account, with its role (HCA-8.1.6)
 	ChangeStaff       Act = "change-staff"       // its role, institution or contractor's mark (HCA-3.2)
 	ResetStaff        Act = "reset-staff"        // new credentials (HCA-8.2.6(4), HCA-8.2.7(2))
@@ -29,7 +30,7 @@ const (
 )
 
 // Acts are all of them, in the order that pages show them.
-var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff}
+var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff}
 
 // State is where a proposal stands. It changes once.
 type State string

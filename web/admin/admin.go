@@ -90,6 +90,8 @@ type Config struct {
 	Enrolments  Enrolments
 	Revocations Revocations
 	Approvals   Approvals
+	Cards       Cards
+	CardClaims  CardClaims
 	Exchange    Exchange
 	Imports     Imports
 	AuditLog    Log
@@ -123,7 +125,7 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.BindText == nil {
+		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
 	if cfg.Overview == nil || cfg.Records == nil {

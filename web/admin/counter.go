@@ -18,6 +18,7 @@ var counterRoutes = []route{
 	{method: get, path: "/counter/:id", handle: (*page).counter, roles: counter},
 	{method: post, path: "/counter/:id/sign", handle: (*page).sign, roles: counter},
 	{method: get, path: "/counter/:id/state", handle: (*page).counterState, roles: counter, poll: true},
+	{method: post, path: "/counter/:id/removed", handle: (*page).cardRemoved, roles: counter},
 	{method: post, path: "/counter/:id/again", handle: (*page).beginAgain, roles: counter},
 }
 
@@ -199,6 +200,24 @@ func (p *page) refuseSignature(err error) error {
 	d := problem.Of(err, problem.RequestID(p))
 	x := p.explain(d)
 	return p.JSON(d.Status, map[string]any{"failure": refusal{Title: x.Title, Text: x.Text, Clause: string(x.Clause), Rule: x.Rule, RequestID: x.RequestID}})
+}
+
+// cardRemoved withdraws what was begun with a card that the component says was taken out (HCA-8.1.2).
+func (p *page) cardRemoved() error {
+	id := ra.ApplicationID(p.Param("id"))
+	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), id)
+	if err != nil {
+		return err
+	}
+	if a.State == ra.AppAwaitingSignature {
+		if err := p.site.Enrolments.Cancel(p.ctx(), p.actor(), id); err != nil {
+			return p.refuseSignature(err)
+		}
+		if a, err = p.site.Enrolments.Application(p.ctx(), p.actor(), id); err != nil {
+			return err
+		}
+	}
+	return p.JSON(http.StatusOK, p.answer(a))
 }
 
 // beginAgain withdraws a text that was not signed, where it still can be, and makes a new one for the same wish.

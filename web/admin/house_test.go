@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -170,10 +171,13 @@ func buildWith(t *testing.T, component string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, h.accounts.Acts(), h.now, rand.Reader)
+	acts := h.accounts.Acts()
+	maps.Copy(acts, CardChanges(h.registry, func(tx approve.Tx) (devices.Tx, error) { return register.In(tx.(interface{ DB() *gorm.DB }).DB()), nil }, h.now))
+	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, acts, h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.openIntake()
-	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry,
+	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry,
+		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
 		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})
@@ -303,7 +307,16 @@ func (h *house) person(name, id, holder string, at ra.InstitutionCode) ra.Person
 		Email: "doctor@example.org", Phone: "0912345678"}, at)
 	h.ok(err)
 	h.cards[holder] = h.pki.Card(h.t, cardtest.CardOptions{Name: name, Holder: holder})
+	h.ok(h.registry.ConfirmCard(h.t.Context(), operator, p, h.reading(operator, name, holder), "passport"))
 	return p
+}
+
+// reading is a card as a counter reads it.
+func (h *house) reading(who ra.Actor, name, holder string) string {
+	h.t.Helper()
+	id, err := h.registry.ReadCard(h.t.Context(), who, devices.CardReading{Name: name, Holder: holder})
+	h.ok(err)
+	return id
 }
 
 // boundDevice registers a device of a person and binds a phone's key to it.

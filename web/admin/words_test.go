@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"certwindow/devices"
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/approve"
@@ -30,6 +31,7 @@ func families() map[string][]string {
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
 		"import.kind.": texts(intake.Kinds), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
 		"answer.": {"yes", "no"}, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
+		"answer.": {"yes", "no"}, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},
 		"action.": {"revoke", "record", "none"}, "clause.": {"tested", "enforced", "not-yet"}, "help.title.": topicNames(), "help.about.": topicNames(),

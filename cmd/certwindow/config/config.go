@@ -101,6 +101,7 @@ type Card struct {
 	IssuerKeyIDs []string    `yaml:"issuer_keys"` // hex; the issuer is one of them
 	Attributes   []Attribute `yaml:"attributes"`  // of subjectDirectoryAttributes or the subject
 	HolderOID    string      `yaml:"holder_oid"`  // default 2.5.4.5
+	DigitsOID    string      `yaml:"digits_oid"`  // where a card carries the end of the national id; default 2.16.886.1.100.2.51
 	Skew         Duration    `yaml:"skew"`        // how far a counter's clock may be off; default 30 s
 }
 

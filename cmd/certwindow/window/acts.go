@@ -1,9 +1,13 @@
 package window
 
 import (
+	"fmt"
 	"maps"
 
+	"certwindow/devices"
 	"certwindow/ra/approve"
+	"certwindow/ra/store"
+	"certwindow/web/admin"
 )
 
 // acts are the acts of the other rooms of the house that two persons decide (HCA-8.1.6), a line for each room: what
@@ -12,8 +16,18 @@ func (w *Window) acts() map[approve.Act]approve.Executor {
 	all := map[approve.Act]approve.Executor{}
 	for _, room := range []map[approve.Act]approve.Executor{
 		w.Accounts.Acts(),
+		admin.CardChanges(w.Registry, w.registerIn, w.now),
 	} {
 		maps.Copy(all, room)
 	}
 	return all
+}
+
+// registerIn is the register of persons and devices inside the transaction of an approval, which writes the audit row.
+func (w *Window) registerIn(tx approve.Tx) (devices.Tx, error) {
+	x, ok := tx.(*store.Tx)
+	if !ok {
+		return nil, fmt.Errorf("%T is no transaction of this database", tx)
+	}
+	return w.register.In(x.DB()), nil
 }

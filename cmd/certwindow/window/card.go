@@ -12,25 +12,25 @@ import (
 )
 
 // cardMarks reads how an IC card's certificate is told from a mobile one (HCA-5.1.1).
-func cardMarks(c config.Card) (m cardmsg.Marks, holder asn1.ObjectIdentifier, err error) {
+func cardMarks(c config.Card) (m cardmsg.Marks, holder, digits asn1.ObjectIdentifier, err error) {
 	for _, p := range c.Policies {
 		oid, err := parseOID(p)
 		if err != nil {
-			return m, nil, fmt.Errorf("card.policies: %w", err)
+			return m, nil, nil, fmt.Errorf("card.policies: %w", err)
 		}
 		m.Policies = append(m.Policies, oid)
 	}
 	for _, k := range c.IssuerKeyIDs {
 		raw, err := hex.DecodeString(k)
 		if err != nil {
-			return m, nil, fmt.Errorf("card.issuer_keys: %w", err)
+			return m, nil, nil, fmt.Errorf("card.issuer_keys: %w", err)
 		}
 		m.IssuerKeyIDs = append(m.IssuerKeyIDs, raw)
 	}
 	for _, a := range c.Attributes {
 		oid, err := parseOID(a.OID)
 		if err != nil {
-			return m, nil, fmt.Errorf("card.attributes: %w", err)
+			return m, nil, nil, fmt.Errorf("card.attributes: %w", err)
 		}
 		mark := cardmsg.AttributeMark{OID: oid}
 		if a.Value != "" {
@@ -40,10 +40,15 @@ func cardMarks(c config.Card) (m cardmsg.Marks, holder asn1.ObjectIdentifier, er
 	}
 	if c.HolderOID != "" {
 		if holder, err = parseOID(c.HolderOID); err != nil {
-			return m, nil, fmt.Errorf("card.holder_oid: %w", err)
+			return m, nil, nil, fmt.Errorf("card.holder_oid: %w", err)
 		}
 	}
-	return m, holder, nil
+	if c.DigitsOID != "" {
+		if digits, err = parseOID(c.DigitsOID); err != nil {
+			return m, nil, nil, fmt.Errorf("card.digits_oid: %w", err)
+		}
+	}
+	return m, holder, digits, nil
 }
 
 func parseOID(s string) (asn1.ObjectIdentifier, error) {

@@ -13,7 +13,7 @@ func (w *Window) Check(ctx context.Context, report func(checker.Finding)) (check
 	if err != nil {
 		return checker.Counts{}, err
 	}
-	_, holder, err := cardMarks(w.Config.Card)
+	_, holder, _, err := cardMarks(w.Config.Card)
 	if err != nil {
 		return checker.Counts{}, err
 	}

@@ -175,7 +175,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
 		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, AuditLog: w.auditLog, CardComponent: w.Config.Card.Component,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
-		ServiSign: w.Config.Card.ServiSign, CardPINOnPage: w.Config.Card.PINOnPage,
+		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, CardPINOnPage: w.Config.Card.PINOnPage,
 		BindText: func(code string) string {
 			return devices.BindText{Server: w.Config.PublicURL, Code: code, Pin: pin}.String()
 		}})

@@ -253,18 +253,17 @@ func (w *Window) openGateway(ctx context.Context) error {
 }
 
 func (w *Window) openUseCases(ctx context.Context) error {
-	marks, holder, err := cardMarks(w.Config.Card)
+	marks, holder, digits, err := cardMarks(w.Config.Card)
 	if err != nil {
 		return err
 	}
-	verifier := consent.New(consent.Config{Anchors: w.trust.anchors, Intermediates: w.trust.intermediates, Fetcher: w.trust.fetcher, Marks: marks,
-		Skew: time.Duration(w.Config.Card.Skew), HolderOID: holder}, w.Store.IsMobile, w.now)
-	w.cards = verifier
+	w.cards = consent.New(consent.Config{Anchors: w.trust.anchors, Intermediates: w.trust.intermediates, Fetcher: w.trust.fetcher, Marks: marks,
+		Skew: time.Duration(w.Config.Card.Skew), HolderOID: holder, DigitsOID: digits}, w.Store.IsMobile, w.now)
 	limits, code := w.Config.Limits, ra.InstitutionCode(w.Config.Window.Institution)
-	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, verifier, w.Token, w.Dedicated.Standing,
+	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, w.cards, w.Token, w.Dedicated.Standing,
 		enrol.Config{Window: code, MessageLife: time.Duration(limits.MessageLife), KeyLife: time.Duration(limits.KeyLife)}, w.now, rand.Reader)
 	w.Delivery = enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.now)
-	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, verifier,
+	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, w.cards,
 		revoke.Config{Window: code, MessageLife: time.Duration(limits.MessageLife)}, w.now, rand.Reader)
 	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.now, rand.Reader)
 	w.openIntake(marks, holder)

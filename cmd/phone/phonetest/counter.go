@@ -23,9 +23,12 @@ import (
 // Person registers a doctor; n tells them apart.
 func (w *Window) Person(t testing.TB, n int) ra.PersonID {
 	t.Helper()
-	id, err := w.Registry.RegisterPerson(t.Context(), Clerk, devices.Person{NationalID: fmt.Sprintf("A1%08d", n), Name: fmt.Sprintf("王小明%d", n),
-		Holder: fmt.Sprintf("000000A1%08d", n)}, Code)
+	name, holder := fmt.Sprintf("王小明%d", n), fmt.Sprintf("000000A1%08d", n)
+	id, err := w.Registry.RegisterPerson(t.Context(), Clerk, devices.Person{NationalID: fmt.Sprintf("A1%08d", n), Name: name, Holder: holder}, Code)
 	must(t, err)
+	card, err := w.Registry.ReadCard(t.Context(), Clerk, devices.CardReading{Name: name, Holder: holder})
+	must(t, err)
+	must(t, w.Registry.ConfirmCard(t.Context(), Clerk, id, card, "passport"))
 	return id
 }
 

@@ -11,7 +11,7 @@
       const now = await answer.json();
       if (now.state !== box.dataset.shown) {
         // Not reload: this page may be the answer to a form.
-        location.assign(box.dataset.url.replace(/\/state$/, ""));
+        location.assign(box.dataset.next || box.dataset.url.replace(/\/state$/, ""));
         return;
       }
     } else if (answer && answer.status === 401) {

@@ -17,6 +17,8 @@
   const reader = find("reader");
   let seen = { known: false, present: false, insertion: "" };
   let busy = false;
+  const own = box.dataset.insertion; // of the card that this was begun with
+  let ended = false;
 
   // What is said.
 
@@ -71,6 +73,21 @@
     reader.classList.toggle("absent", now.known && (!now.present || change));
     if (button && !busy) {
       button.disabled = now.known && (!now.present || change);
+    }
+    if (own && now.known && now.insertion !== own && !ended && box.dataset.state === "awaiting-signature") {
+      ended = true;
+      leave();
+    }
+  };
+
+  // leave ends what was begun with a card that was taken out. The server refuses its signature in any case.
+  const leave = async () => {
+    const body = new URLSearchParams({ csrf: box.dataset.csrf });
+    const reply = await fetch(address + "/removed", { method: "POST", body, headers: { Accept: "application/json" } }).catch(() => null);
+    complain("removed");
+    if (reply && reply.ok) {
+      follow(await reply.json());
+      find("refusal").hidden = false;
     }
   };
   if (button) {
@@ -137,10 +154,13 @@
     }
     find("again").hidden = !["lapsed", "voided", "refused"].includes(now.state);
     doing(now.open ? now.label : "");
+    find("onward").hidden = false;
     if (now.result) {
-      find("result").querySelector("a").href = now.result;
+      find("result").href = now.result;
       find("result").hidden = false;
-      find("result").querySelector("a").focus();
+    }
+    if (!now.open) {
+      find("next").focus();
     }
     if (now.open) {
       setTimeout(poll, 1500);
