@@ -37,6 +37,7 @@ type counterData struct {
 	Signable   bool
 	Seconds    int // how long the text may still be signed
 	PINOnPage  bool
+	Result     string // the page of what came of it
 	CardErrors []cardError
 }
 
@@ -90,6 +91,7 @@ func (p *page) counter() error {
 	d := counterData{App: a, Name: mask.Name(x.Name), NationalID: mask.ID(x.NationalID), Device: code, Text: string(a.Text),
 		Steps: stepsOf(a), PINOnPage: p.site.CardPINOnPage,
 		Signable: a.State == ra.AppAwaitingSignature && left > 0, Seconds: max(0, int(left/time.Second))}
+	d.Result = p.answer(a).Result
 	d.OnWay = slices.ContainsFunc(d.Steps, func(s step) bool { return s.Here })
 	for _, c := range cardCodes {
 		d.CardErrors = append(d.CardErrors, cardError{c, p.words().say("card." + c)})

@@ -26,6 +26,14 @@ func TestCounterTakesAnApplication(t *testing.T) {
 	}
 	h.cards["x"] = h.pki.Card(t, cardtest.CardOptions{Name: "王大明", Holder: "0000000112345678"})
 	device := h.boundDevice("D-1", ra.PersonID(person), ownCode)
+	begin := url.Values{"person": {person}, "device": {string(device)}, "scope": {"EMR-SIGN"}, "key": {"app"}, "algorithm": {"P-256"}}
+	if rec := b.post("/applications/new", begin); rec.Code != 422 || !strings.Contains(rec.Body.String(), "HCA-7.3") {
+		t.Errorf("with a card that nobody checked: %d", rec.Code)
+	}
+	card := b.readCard(h.cards["x"], "abc")
+	if rec := b.post("/counter/confirm", url.Values{"person": {person}, "card": {card}, "document": {"passport"}}); rec.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
 	rec = b.post("/applications/new", url.Values{"person": {person}, "device": {string(device)}, "scope": {"EMR-SIGN", "E-PRESCRIPTION"}, "key": {"app"}, "algorithm": {"P-256"}})
 	at := rec.Header().Get("Location")
 	if rec.Code != http.StatusSeeOther || !strings.HasPrefix(at, "/counter/") {

@@ -41,6 +41,36 @@ func (r *reader) slotOf(ctx context.Context, label string) (string, error) {
 	return "", fmt.Errorf("no reader holds the card %s", label)
 }
 
+// certificate is the signing certificate of a card, in base64.
+func (r *reader) certificate(ctx context.Context, label string) (string, error) {
+	slot, err := r.slotOf(ctx, label)
+	if err != nil {
+		return "", err
+	}
+	order, err := json.Marshal(map[string]string{"func": "GetUserCert", "slotDescription": slot})
+	if err != nil {
+		return "", err
+	}
+	var info struct {
+		Slots []struct {
+			Token struct {
+				Certs []struct{ CertB64, Usage string } `json:"certs"`
+			} `json:"token"`
+		} `json:"slots"`
+	}
+	if err := r.ask(ctx, "/pkcs11info?withcert=true", "tbsPackage="+string(order), &info); err != nil {
+		return "", err
+	}
+	for _, s := range info.Slots {
+		for _, c := range s.Token.Certs {
+			if c.Usage == "digitalSignature" {
+				return strings.NewReplacer("\r", "", "\n", "").Replace(c.CertB64), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("the card %s holds no signing certificate", label)
+}
+
 // signed is what the component answers.
 type signed struct {
 	RetCode   int64  `json:"ret_code"`

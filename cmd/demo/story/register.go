@@ -2,6 +2,7 @@ package story
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"time"
@@ -78,8 +79,33 @@ func (s *Story) registerPersons(ctx context.Context) (string, error) {
 			return "", err
 		}
 		p.id = page.id()
+		if err := s.checkCard(ctx, p); err != nil {
+			return "", err
+		}
 	}
 	return "", nil
+}
+
+// checkCard has the counter read a person's card and says which identity document was checked (HCA-7.3).
+func (s *Story) checkCard(ctx context.Context, p *person) error {
+	certificate, err := s.cards.certificate(ctx, p.card)
+	if err != nil {
+		return err
+	}
+	page, err := s.clerk.post(ctx, "/counter/card", url.Values{"certificate": {certificate}})
+	if err != nil {
+		return err
+	}
+	var to struct{ Location string }
+	if err := json.Unmarshal([]byte(page.body), &to); err != nil {
+		return err
+	}
+	at, err := url.Parse(to.Location)
+	if err != nil {
+		return err
+	}
+	_, err = s.clerk.post(ctx, "/counter/confirm", url.Values{"person": {p.id}, "card": {at.Query().Get("card")}, "document": {"national-id-card"}})
+	return err
 }
 
 func (s *Story) registerDevices(ctx context.Context) (string, error) {

@@ -154,7 +154,7 @@
     }
     find("again").hidden = !["lapsed", "voided", "refused"].includes(now.state);
     doing(now.open ? now.label : "");
-    find("onward").hidden = false;
+    find("after").hidden = false;
     if (now.result) {
       find("result").href = now.result;
       find("result").hidden = false;
