@@ -30,7 +30,6 @@ func families() map[string][]string {
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
 		"import.kind.": texts(intake.Kinds), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
-		"answer.": {"yes", "no"}, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"answer.": {"yes", "no"}, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},

@@ -1,6 +1,8 @@
 package window
 
 import (
+	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 
@@ -9,6 +11,12 @@ import (
 	"certwindow/ra/store"
 	"certwindow/web/admin"
 )
+
+// openApprovals comes last: its acts are those of all the other rooms.
+func (w *Window) openApprovals(context.Context) error {
+	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.now, rand.Reader)
+	return nil
+}
 
 // acts are the acts of the other rooms of the house that two persons decide (HCA-8.1.6), a line for each room: what
 // is judged when it is proposed and again when it is approved, and what the approval carries out.

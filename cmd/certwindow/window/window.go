@@ -88,7 +88,7 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger, now func() ti
 		return nil, err
 	}
 	w := &Window{Config: c, Log: log, now: now, replica: fmt.Sprintf("%s/%d", host, os.Getpid())}
-	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openTrust, w.openGateway, w.openUseCases, w.openAccounts} {
+	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openTrust, w.openGateway, w.openUseCases, w.openAccounts, w.openApprovals} {
 		if err := step(ctx); err != nil {
 			w.Close()
 			return nil, err
@@ -265,7 +265,6 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	w.Delivery = enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.now)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, w.cards,
 		revoke.Config{Window: code, MessageLife: time.Duration(limits.MessageLife)}, w.now, rand.Reader)
-	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.now, rand.Reader)
 	w.openIntake(marks, holder)
 	w.Exchange = exchange.New(store.ExchangeStore{Store: w.Store}, w.Adapter, w.Dedicated.Standing,
 		exchange.Profile{Issuers: w.issuers(), MaxValidity: time.Duration(w.Config.HCA.MaxValidity), Holder: holder}, w.now, rand.Reader)

@@ -152,12 +152,12 @@ func (b *tab) enrol(application, key string) string {
 	return path.Base(ask[string](b, "location.pathname"))
 }
 
-// finish waits for the end on the counter page, and follows the link that it leads to, which has the focus.
+// finish waits for the end on the counter page, where the focus is on the next person, and goes on to the certificate.
 func (b *tab) finish() {
 	b.t.Helper()
 	b.until("completion", state("completed"))
-	b.until("the way on", `document.activeElement.matches("[data-result] a")`)
-	b.press(kb.Enter)
+	b.until("the next person", `document.activeElement.matches("[data-next]")`)
+	b.enter("[data-result]")
 	b.until("the certificate", `location.pathname.startsWith("/certificates/") && document.querySelector("main .state") !== null`)
 }
 
