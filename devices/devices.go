@@ -113,7 +113,9 @@ type PersonQuery struct {
 	Name        string
 	NationalID  string
 	Holder      string
-	After       string // the last id of the page before
+	IDs         []ra.PersonID
+	After       string   // the last id of the page before
+	Order       ra.Order // by "id"; zero: oldest first
 	Limit       int
 }
 
@@ -125,8 +127,11 @@ type DeviceQuery struct {
 	State       ra.DeviceState
 	User        ra.PersonID
 	SilentSince time.Time // bound, and not heard of since then; zero: any
+	Platform    ra.Platform
 	After       string
-	Limit       int
+	// Order is by "id", by "code", or by "seen": when it was last seen, or registered where it never was. Zero: oldest first.
+	Order ra.Order
+	Limit int
 }
 
 // Tx is one transaction on the register. Every method sees only the institution it is given, or all of them
@@ -140,6 +145,9 @@ type Tx interface {
 
 	Person(scope ra.InstitutionCode, id ra.PersonID) (Person, error)
 	Persons(q PersonQuery) ([]Person, error)
+	// CountPersons and CountDevices count what a query finds, as far as ra.CountUpTo and one more.
+	CountPersons(q PersonQuery) (int, error)
+	CountDevices(q DeviceQuery) (int, error)
 	PersonByNationalID(id string) (Person, bool, error)
 	InsertPerson(p Person) error
 	AddMembership(id ra.PersonID, m Membership) error

@@ -145,6 +145,18 @@ func (s *Service) Persons(ctx context.Context, actor ra.Actor, q PersonQuery) (o
 	return out, err
 }
 
+// CountPersons counts those that a query finds and the actor may see: exactly, or ra.CountUpTo and one more.
+func (s *Service) CountPersons(ctx context.Context, actor ra.Actor, q PersonQuery) (n int, err error) {
+	if actor.Institution != "" {
+		q.Institution = actor.Institution
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		n, err = tx.CountPersons(q)
+		return err
+	})
+	return n, err
+}
+
 // EndMembership records that a person changed, left, suspended or ceased practice, or died, and has the sweep
 // look at once at what must be revoked for it (HCA-3.7).
 func (s *Service) EndMembership(ctx context.Context, actor ra.Actor, id ra.PersonID, code ra.InstitutionCode, reason string) error {

@@ -88,6 +88,18 @@ func (s *Service) Devices(ctx context.Context, actor ra.Actor, q DeviceQuery) (o
 	return out, err
 }
 
+// CountDevices counts those that a query finds and the actor may see: exactly, or ra.CountUpTo and one more.
+func (s *Service) CountDevices(ctx context.Context, actor ra.Actor, q DeviceQuery) (n int, err error) {
+	if actor.Institution != "" {
+		q.Institution = actor.Institution
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		n, err = tx.CountDevices(q)
+		return err
+	})
+	return n, err
+}
+
 // AddUser registers one more user of a shared device, or the only one of another (HCA-4.2).
 func (s *Service) AddUser(ctx context.Context, actor ra.Actor, id ra.DeviceID, person ra.PersonID) error {
 	return s.onDevice(ctx, actor, id, "device.user-add", map[string]string{"person": string(person)}, func(tx Tx, d Device) error {

@@ -78,33 +78,6 @@ func (t *tx) DeviceByKey(hash string) (devices.Device, error) {
 	return r.domain(), err
 }
 
-func (t *tx) Devices(f devices.DeviceQuery) ([]devices.Device, error) {
-	q := t.db.Where("id > ?", f.After).Order("id").Limit(f.Limit)
-	if f.Institution != "" {
-		q = q.Where("institution = ?", f.Institution)
-	}
-	if f.Code != "" {
-		q = q.Where("code >= ? AND code < ?", f.Code, f.Code+"\U0010FFFF")
-	}
-	if f.CodeIs != "" {
-		q = q.Where("code = ?", f.CodeIs)
-	}
-	if f.State != "" {
-		q = q.Where("state = ?", f.State)
-	}
-	if f.User != "" {
-		q = q.Where("id IN (SELECT device_id FROM device_users WHERE person_id = ? AND removed_at IS NULL)", f.User)
-	}
-	if !f.SilentSince.IsZero() {
-		q = q.Where("state = 'bound' AND COALESCE(last_seen_at, created_at) < ?", f.SilentSince.UTC()) // as the index says it
-	}
-	var rows []device
-	if err := q.Find(&rows).Error; err != nil {
-		return nil, err
-	}
-	return each(rows, device.domain), nil
-}
-
 func (t *tx) InsertDevice(d devices.Device) error {
 	err := t.db.Create(&device{ID: d.ID, Code: d.Code, Institution: d.Institution, Platform: d.Platform, Model: d.Model, Shared: d.Shared,
 		State: d.State, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.CreatedAt.UTC()}).Error

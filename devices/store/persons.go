@@ -134,24 +134,6 @@ func (t *tx) Person(scope ra.InstitutionCode, id ra.PersonID) (devices.Person, e
 	return ps[0], nil
 }
 
-func (t *tx) Persons(f devices.PersonQuery) ([]devices.Person, error) {
-	q := at(t.db, f.Institution).Where("id > ?", f.After).Order("id").Limit(f.Limit)
-	if f.Name != "" {
-		q = q.Where("name_hash = ?", t.s.sealer.Hash(colName, f.Name))
-	}
-	if f.NationalID != "" {
-		q = q.Where("national_id_hash = ?", t.s.sealer.Hash(colNationalID, f.NationalID))
-	}
-	if f.Holder != "" {
-		q = q.Where("holder_hash = ?", t.s.sealer.Hash(colHolder, f.Holder))
-	}
-	var rows []person
-	if err := q.Find(&rows).Error; err != nil {
-		return nil, err
-	}
-	return t.load(rows)
-}
-
 func (t *tx) PersonByNationalID(id string) (devices.Person, bool, error) {
 	ps, err := t.Persons(devices.PersonQuery{NationalID: id, Limit: 1})
 	if err != nil || len(ps) == 0 {

@@ -69,7 +69,9 @@ type Query struct {
 	Settled     bool  // those that wait no more
 	Object      string
 	Institution ra.InstitutionCode
-	Before      string // the last id of the page before
+	Act         Act
+	Before      string   // the last id of the page before
+	Order       ra.Order // by "id"; zero: newest first
 	Limit       int
 }
 
@@ -81,6 +83,8 @@ type Tx interface {
 	// Proposal is one of the institution's, or of any when scope is empty.
 	Proposal(scope ra.InstitutionCode, id string) (Proposal, error)
 	Proposals(q Query) ([]Proposal, error)
+	// CountProposals counts what a query finds, as far as ra.CountUpTo and one more.
+	CountProposals(q Query) (int, error)
 	// DecideProposal writes the decision on one that still waits, and fails with a conflict otherwise.
 	DecideProposal(p Proposal) error
 	// ExpiredProposals are those that still wait although their time is over.
@@ -136,6 +140,18 @@ func (s *Service) Proposals(ctx context.Context, actor ra.Actor, q Query) (out [
 		return err
 	})
 	return out, err
+}
+
+// CountProposals counts those that a query finds and the actor may see: exactly, or ra.CountUpTo and one more.
+func (s *Service) CountProposals(ctx context.Context, actor ra.Actor, q Query) (n int, err error) {
+	if actor.Institution != "" {
+		q.Institution = actor.Institution
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		n, err = tx.CountProposals(q)
+		return err
+	})
+	return n, err
 }
 
 // Exemption is what holds for a person beside the five of HCA-7.5; nil when nothing does now. The caller has

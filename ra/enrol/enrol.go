@@ -40,7 +40,9 @@ type Query struct {
 	Person      ra.PersonID
 	Device      ra.DeviceID
 	Certificate ra.CertificateID
-	Before      string // the last id of the page before
+	Before      string   // the last id of the page before
+	Order       ra.Order // by "id"; zero: newest first
+	Brief       bool     // without what was signed and proved, which a list does not show
 	Limit       int
 }
 
@@ -54,6 +56,8 @@ type Tx interface {
 	InsertApplication(a ra.Application) error
 	Application(scope ra.InstitutionCode, id ra.ApplicationID) (ra.Application, error)
 	Applications(q Query) ([]ra.Application, error)
+	// CountApplications counts what a query finds, as far as ra.CountUpTo and one more.
+	CountApplications(q Query) (int, error)
 	// UpdateApplication writes it when it is still in the state from, and fails with a conflict otherwise.
 	UpdateApplication(a ra.Application, from ra.ApplicationState) error
 	// Overdue lists open applications whose deadline passed, that have not left the window.
@@ -146,6 +150,18 @@ func (s *Service) Applications(ctx context.Context, actor ra.Actor, q Query) (ou
 		return err
 	})
 	return out, err
+}
+
+// CountApplications counts those that a query finds and the actor may see: exactly, or ra.CountUpTo and one more.
+func (s *Service) CountApplications(ctx context.Context, actor ra.Actor, q Query) (n int, err error) {
+	if actor.Institution != "" {
+		q.Institution = actor.Institution
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		n, err = tx.CountApplications(q)
+		return err
+	})
+	return n, err
 }
 
 // act runs one change with its audit row.

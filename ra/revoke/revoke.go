@@ -23,7 +23,11 @@ type Query struct {
 	Person      ra.PersonID
 	Device      ra.DeviceID
 	Serial      string // lower hex, whole
+	KeyDesign   ra.KeyDesign
+	From, To    time.Time // of the end of validity; zero: no bound
 	Before      string
+	Order       ra.Order // by "id" or by "until", the end of validity; zero: newest first
+	Brief       bool     // without the certificate itself and its chain, which a list does not show
 	Limit       int
 }
 
@@ -33,6 +37,8 @@ type Tx interface {
 
 	Certificate(scope ra.InstitutionCode, id ra.CertificateID) (ra.Certificate, error)
 	Certificates(q Query) ([]ra.Certificate, error)
+	// CountCertificates counts what a query finds, as far as ra.CountUpTo and one more.
+	CountCertificates(q Query) (int, error)
 	// UpdateCertificate writes it when it is still in the state from, and fails with a conflict otherwise.
 	UpdateCertificate(c ra.Certificate, from ra.CertificateState) error
 
@@ -99,6 +105,18 @@ func (s *Service) Certificates(ctx context.Context, actor ra.Actor, q Query) (ou
 		return err
 	})
 	return out, err
+}
+
+// CountCertificates counts those that a query finds and the actor may see: exactly, or ra.CountUpTo and one more.
+func (s *Service) CountCertificates(ctx context.Context, actor ra.Actor, q Query) (n int, err error) {
+	if actor.Institution != "" {
+		q.Institution = actor.Institution
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		n, err = tx.CountCertificates(q)
+		return err
+	})
+	return n, err
 }
 
 // Begin makes a revocation's application and the text that the holder's card is to sign (HCA-5.2.1).

@@ -5,7 +5,6 @@ import (
 
 	"certwindow/policy"
 	"certwindow/ra"
-	"certwindow/ra/enrol"
 )
 
 // Scope is an approved scope as the rules see it.
@@ -36,24 +35,6 @@ func (tx *Tx) Application(scope ra.InstitutionCode, id ra.ApplicationID) (a ra.A
 		return ra.Application{}, err
 	}
 	return a, tx.s.open(applicationColumns(&a))
-}
-
-// Applications is a page of applications, newest first.
-func (tx *Tx) Applications(f enrol.Query) (out []ra.Application, err error) {
-	q := tx.db.Order("id DESC").Limit(f.Limit)
-	for column, v := range map[string]string{"kind": string(f.Kind), "state": string(f.State), "institution": string(f.Institution),
-		"person_id": string(f.Person), "device_id": string(f.Device), "certificate_id": string(f.Certificate)} {
-		if v != "" {
-			q = q.Where(column+" = ?", v)
-		}
-	}
-	if f.Before != "" {
-		q = q.Where("id < ?", f.Before)
-	}
-	if err := q.Find(&out).Error; err != nil {
-		return nil, err
-	}
-	return openAll(tx.s, out, applicationColumns)
 }
 
 // UpdateApplication writes an application that is still in the state from. A slot that somebody else took

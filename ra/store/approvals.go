@@ -56,26 +56,6 @@ func (tx *Tx) Proposal(scope ra.InstitutionCode, id string) (p approve.Proposal,
 	return p, tx.s.open(proposalColumns(&p))
 }
 
-// Proposals is a page of proposals, newest first.
-func (tx *Tx) Proposals(f approve.Query) (out []approve.Proposal, err error) {
-	q := tx.db.Order("id DESC").Limit(f.Limit)
-	for column, v := range map[string]string{"state": string(f.State), "object": f.Object, "institution": string(f.Institution)} {
-		if v != "" {
-			q = q.Where(column+" = ?", v)
-		}
-	}
-	if f.Settled {
-		q = q.Where("state <> ?", approve.Proposed)
-	}
-	if f.Before != "" {
-		q = q.Where("id < ?", f.Before)
-	}
-	if err := q.Find(&out).Error; err != nil {
-		return nil, err
-	}
-	return openAll(tx.s, out, proposalColumns)
-}
-
 // DecideProposal writes the decision on a proposal that still waits.
 func (tx *Tx) DecideProposal(p approve.Proposal) error {
 	p.DecidedAt = utc(p.DecidedAt)

@@ -6,7 +6,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/audit"
 )
@@ -84,40 +83,6 @@ func (r auditEvent) record() audit.Record {
 
 // AppendEvent logs one event in a transaction of another store on the same database.
 func AppendEvent(tx *gorm.DB, e ra.Event) error { return appendEvents(tx, []ra.Event{e}) }
-
-// AuditQuery selects rows of the log, newest first.
-type AuditQuery struct {
-	Institution ra.InstitutionCode
-	Object      string
-	Clause      policy.Clause
-	Before      int64 // sequence number; zero begins at the end
-	Limit       int
-}
-
-// AuditRows is a page of the log.
-func (tx *Tx) AuditRows(f AuditQuery) (out []audit.Record, err error) {
-	q := tx.db.Order("seq DESC").Limit(f.Limit)
-	if f.Institution != "" {
-		q = q.Where("institution = ?", f.Institution)
-	}
-	if f.Object != "" {
-		q = q.Where("object = ?", f.Object)
-	}
-	if f.Clause != "" {
-		q = q.Where("clause = ?", string(f.Clause))
-	}
-	if f.Before > 0 {
-		q = q.Where("seq < ?", f.Before)
-	}
-	var rows []auditEvent
-	if err := q.Find(&rows).Error; err != nil {
-		return nil, err
-	}
-	for _, r := range rows {
-		out = append(out, r.record())
-	}
-	return out, nil
-}
 
 // AuditFrom is a page of the log in its own order, after a sequence number.
 func (tx *Tx) AuditFrom(after int64, limit int) (out []audit.Record, err error) {

@@ -10,7 +10,6 @@ import (
 	"certwindow/ra"
 	"certwindow/ra/exchange"
 	"certwindow/ra/hca"
-	"certwindow/ra/revoke"
 )
 
 // InsertCertificate stores a certificate that came from the HCA and was held against its request.
@@ -33,24 +32,6 @@ func (tx *Tx) Certificate(scope ra.InstitutionCode, id ra.CertificateID) (c ra.C
 		return ra.Certificate{}, err
 	}
 	return c, tx.s.open(certificateColumns(&c))
-}
-
-// Certificates is a page of certificates, newest first.
-func (tx *Tx) Certificates(f revoke.Query) (out []ra.Certificate, err error) {
-	q := tx.db.Order("id DESC").Limit(f.Limit)
-	for column, v := range map[string]string{"state": string(f.State), "institution": string(f.Institution), "person_id": string(f.Person),
-		"device_id": string(f.Device), "serial": f.Serial} {
-		if v != "" {
-			q = q.Where(column+" = ?", v)
-		}
-	}
-	if f.Before != "" {
-		q = q.Where("id < ?", f.Before)
-	}
-	if err := q.Find(&out).Error; err != nil {
-		return nil, err
-	}
-	return openAll(tx.s, out, certificateColumns)
 }
 
 // UpdateCertificate writes a certificate that is still in the state from.

@@ -8,6 +8,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -35,11 +36,13 @@ type Registry interface {
 	RegisterPerson(ctx context.Context, actor ra.Actor, p devices.Person, at ra.InstitutionCode) (ra.PersonID, error)
 	Person(ctx context.Context, actor ra.Actor, id ra.PersonID) (devices.Person, error)
 	Persons(ctx context.Context, actor ra.Actor, q devices.PersonQuery) ([]devices.Person, error)
+	CountPersons(ctx context.Context, actor ra.Actor, q devices.PersonQuery) (int, error)
 	EndMembership(ctx context.Context, actor ra.Actor, id ra.PersonID, code ra.InstitutionCode, reason string) error
 
 	RegisterDevice(ctx context.Context, actor ra.Actor, n devices.NewDevice) (ra.DeviceID, error)
 	Device(ctx context.Context, actor ra.Actor, id ra.DeviceID) (devices.Device, []devices.User, error)
 	Devices(ctx context.Context, actor ra.Actor, q devices.DeviceQuery) ([]devices.Device, error)
+	CountDevices(ctx context.Context, actor ra.Actor, q devices.DeviceQuery) (int, error)
 	AddUser(ctx context.Context, actor ra.Actor, id ra.DeviceID, person ra.PersonID) error
 	RemoveUser(ctx context.Context, actor ra.Actor, id ra.DeviceID, person ra.PersonID) error
 	Report(ctx context.Context, actor ra.Actor, id ra.DeviceID, event ra.DeviceEvent) error
@@ -55,6 +58,7 @@ type Enrolments interface {
 	Begin(ctx context.Context, actor ra.Actor, n enrol.New) (ra.Application, error)
 	Application(ctx context.Context, actor ra.Actor, id ra.ApplicationID) (ra.Application, error)
 	Applications(ctx context.Context, actor ra.Actor, q enrol.Query) ([]ra.Application, error)
+	CountApplications(ctx context.Context, actor ra.Actor, q enrol.Query) (int, error)
 	Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID, sig enrol.Signature) (ra.Application, error)
 	Cancel(ctx context.Context, actor ra.Actor, id ra.ApplicationID) error
 }
@@ -63,6 +67,7 @@ type Enrolments interface {
 type Revocations interface {
 	Certificate(ctx context.Context, actor ra.Actor, id ra.CertificateID) (ra.Certificate, error)
 	Certificates(ctx context.Context, actor ra.Actor, q revoke.Query) ([]ra.Certificate, error)
+	CountCertificates(ctx context.Context, actor ra.Actor, q revoke.Query) (int, error)
 	Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason) (ra.Application, error)
 	Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID, sig enrol.Signature) (ra.Application, error)
 	Suspend(ctx context.Context, actor ra.Actor, id ra.CertificateID, note string) error
@@ -72,13 +77,26 @@ type Revocations interface {
 type LogQuery struct {
 	Institution ra.InstitutionCode // empty: all
 	Object      string             // e.g. "person/01JD…"
+	Act         string
+	Actor       string // e.g. the id of a member of staff
+	Outcome     ra.Outcome
 	Clause      policy.Clause
-	Before      int64 // sequence number; zero begins at the newest
+	From, To    time.Time // zero: no bound
+	Before      int64     // sequence number; zero begins at the newest
+	After       int64     // with OldestFirst: the number of the last row of the page before
+	OldestFirst bool
 	Limit       int
 }
 
 // Log reads the audit log.
 type Log func(ctx context.Context, q LogQuery) ([]audit.Record, error)
+
+// Record writes an act of the pages themselves into the audit log, done or, with what it failed by, not; then it gives
+// that error back.
+type Record func(ctx context.Context, e ra.Event, failed error) error
+
+// Evidence writes the zip of an application that has come to an end, and that it did so into the audit log (HCA-3.3).
+type Evidence func(ctx context.Context, actor ra.Actor, id ra.ApplicationID, out io.Writer) error
 
 // Config is what the pages need of the rest of the house. Fields without a remark must be set.
 type Config struct {
@@ -95,6 +113,9 @@ type Config struct {
 	Exchange    Exchange
 	Imports     Imports
 	AuditLog    Log
+	CountLog    func(ctx context.Context, q LogQuery) (int, error) // as far as ra.CountUpTo and one more
+	Record      Record
+	Evidence    Evidence
 	Window      string // the code of the institution that runs the window
 	Overview    Overview
 	Records     Records
@@ -125,7 +146,8 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.BindText == nil {
+		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.CountLog == nil ||
+		cfg.Record == nil || cfg.Evidence == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
 	if cfg.Overview == nil || cfg.Records == nil {

@@ -10,38 +10,18 @@ import (
 	"certwindow/web/admin/mask"
 )
 
-var applicationRoutes = []route{
-	{method: get, path: "/applications", handle: (*page).applications, roles: lookers},
+var applicationRoutes = append(applicationList.routes(lookers, nil), []route{
 	{method: get, path: "/applications/new", handle: (*page).applicationForm, roles: counter},
 	{method: post, path: "/applications/new", handle: (*page).beginEnrolment, roles: counter},
 	{method: get, path: "/applications/:id", handle: (*page).application, roles: lookers},
 	{method: post, path: "/applications/:id/cancel", handle: (*page).cancelApplication, roles: counter},
-}
+}...)
 
 // applicationStates are those a list can be filtered by, in the order they are gone through.
 var applicationStates = []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey, ra.AppRequested, ra.AppSent, ra.AppDisputed,
 	ra.AppCompleted, ra.AppRefused, ra.AppLapsed, ra.AppVoided}
 
 var applicationKinds = []ra.ApplicationKind{ra.Enrolment, ra.Revocation, ra.Adoption}
-
-func (p *page) applications() error {
-	list, err := p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{Kind: known(p.QueryParam("kind"), applicationKinds),
-		State: known(p.QueryParam("state"), applicationStates), Person: ra.PersonID(p.QueryParam("person")), Before: p.QueryParam("before"), Limit: pageRows + 1})
-	if err != nil {
-		return err
-	}
-	more := ""
-	if len(list) > pageRows {
-		list = list[:pageRows]
-		more = p.next("before", string(list[pageRows-1].ID))
-	}
-	names, err := holders(p, list, func(a ra.Application) ra.PersonID { return a.PersonID })
-	if err != nil {
-		return err
-	}
-	return p.show(http.StatusOK, "applications", view{Title: "applications.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "Names": names, "More": more,
-		"States": choices(p, "state.application.", applicationStates), "Kinds": choices(p, "kind.", applicationKinds)}})
-}
 
 func (p *page) application() error {
 	id := ra.ApplicationID(p.Param("id"))
@@ -61,24 +41,6 @@ func (p *page) application() error {
 	return p.show(http.StatusOK, "application", view{Title: "kind." + string(a.Kind), Heading: p.words().say("kind." + string(a.Kind)), Up: "/applications",
 		UpTitle: "applications.title", Data: map[string]any{"App": a, "Name": name, "Device": code, "History": events,
 			"Voidable": voidable == nil, "Signable": a.State == ra.AppAwaitingSignature}})
-}
-
-// holders are the masked names of those whom a page of a list is about; ids of those who may not be seen.
-func holders[T any](p *page, list []T, of func(T) ra.PersonID) (map[ra.PersonID]string, error) {
-	out := map[ra.PersonID]string{}
-	for _, x := range list {
-		id := of(x)
-		if _, ok := out[id]; ok {
-			continue
-		}
-		out[id] = string(id)
-		if who, err := p.site.Registry.Person(p.ctx(), p.actor(), id); err == nil {
-			out[id] = mask.Name(who.Name)
-		} else if ra.KindOf(err) != ra.KindNotFound {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 // named is the masked name of a person and the code of a device, or their ids where they may not be seen.

@@ -14,13 +14,12 @@ import (
 	"certwindow/web/problem"
 )
 
-var approvalRoutes = []route{
-	{method: get, path: "/approvals", handle: (*page).approvals, roles: lookers},
+var approvalRoutes = append(approvalList.routes(lookers, (*page).approvals), []route{
 	{method: get, path: "/approvals/:id", handle: (*page).approval, roles: lookers},
 	{method: post, path: "/approvals/:id/approve", handle: (*page).approve, roles: approvers},
 	{method: post, path: "/approvals/:id/reject", handle: (*page).reject, roles: approvers},
 	{method: post, path: "/approvals/:id/withdraw", handle: (*page).withdraw, roles: proposers},
-}
+}...)
 
 // Approvals are the acts that need two persons; approve.Service is one.
 type Approvals interface {
@@ -30,6 +29,7 @@ type Approvals interface {
 	ProposeExemption(ctx context.Context, actor ra.Actor, person ra.PersonID, e policy.Exemption) (approve.Proposal, error)
 	Proposal(ctx context.Context, actor ra.Actor, id string) (approve.Proposal, error)
 	Proposals(ctx context.Context, actor ra.Actor, q approve.Query) ([]approve.Proposal, error)
+	CountProposals(ctx context.Context, actor ra.Actor, q approve.Query) (int, error)
 	Exemption(ctx context.Context, id ra.PersonID) (*policy.Exemption, error)
 	Approve(ctx context.Context, actor ra.Actor, id, hash string) error
 	Reject(ctx context.Context, actor ra.Actor, id, reason string) error
@@ -83,34 +83,6 @@ func (p *page) approvalsOf(object string) ([]approvalLine, error) {
 		return nil, err
 	}
 	return p.approvalLines(list)
-}
-
-// approvals lists what waits, and below it what was decided, a page at a time.
-func (p *page) approvals() error {
-	before := p.QueryParam("before")
-	d := map[string]any{"More": ""}
-	if before == "" {
-		waiting, err := p.site.Approvals.Proposals(p.ctx(), p.actor(), approve.Query{State: approve.Proposed, Limit: countUpTo + 1})
-		if err != nil {
-			return err
-		}
-		if d["Waiting"], err = p.approvalLines(waiting); err != nil {
-			return err
-		}
-	}
-	settled, err := p.site.Approvals.Proposals(p.ctx(), p.actor(), approve.Query{Settled: true, Before: before, Limit: pageRows + 1})
-	if err != nil {
-		return err
-	}
-	if len(settled) > pageRows {
-		settled = settled[:pageRows]
-		d["More"] = p.next("before", settled[pageRows-1].ID)
-	}
-	if d["Settled"], err = p.approvalLines(settled); err != nil {
-		return err
-	}
-	d["First"] = before == ""
-	return p.show(http.StatusOK, "approvals", view{Title: "approvals.title", Data: d})
 }
 
 func (p *page) approval() error { return p.approvalWith(nil) }

@@ -1,42 +1,25 @@
 package admin
 
 import (
+	"bytes"
+	"fmt"
 	"net/http"
+	"slices"
 
 	"certwindow/ra"
-	"certwindow/ra/revoke"
+	"certwindow/ra/enrol"
 )
 
-var certificateRoutes = []route{
-	{method: get, path: "/certificates", handle: (*page).certificates, roles: lookers},
+var certificateRoutes = append(certificateList.routes(lookers, nil), []route{
 	{method: get, path: "/certificates/:id", handle: (*page).certificate, roles: lookers},
 	{method: post, path: "/certificates/:id/revoke", handle: (*page).beginRevocation, roles: counter},
+	{method: post, path: "/certificates/:id/evidence", handle: (*page).evidence, roles: auditors},
 	{method: post, path: "/certificates/:id/suspend", handle: (*page).suspend, roles: reporters},
 	{method: post, path: "/certificates/:id/propose-revocation", handle: (*page).proposeRevocation, roles: registrar},
 	{method: post, path: "/certificates/:id/propose-resumption", handle: (*page).proposeResumption, roles: registrar},
-}
+}...)
 
 var certificateStates = []ra.CertificateState{ra.CertLive, ra.CertSuspended, ra.CertRevoking, ra.CertRevoked, ra.CertExpired}
-
-func (p *page) certificates() error {
-	list, err := p.site.Revocations.Certificates(p.ctx(), p.actor(), revoke.Query{State: known(p.QueryParam("state"), certificateStates),
-		Person: ra.PersonID(p.QueryParam("person")), Device: ra.DeviceID(p.QueryParam("device")), Serial: p.QueryParam("serial"),
-		Before: p.QueryParam("before"), Limit: pageRows + 1})
-	if err != nil {
-		return err
-	}
-	more := ""
-	if len(list) > pageRows {
-		list = list[:pageRows]
-		more = p.next("before", string(list[pageRows-1].ID))
-	}
-	names, err := holders(p, list, func(c ra.Certificate) ra.PersonID { return c.PersonID })
-	if err != nil {
-		return err
-	}
-	return p.show(http.StatusOK, "certificates", view{Title: "certificates.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "Names": names, "More": more,
-		"States": choices(p, "state.certificate.", certificateStates)}})
-}
 
 // holderReasons are what a holder may give for the end of his certificate.
 var holderReasons = []ra.RevocationReason{ra.ReasonUnspecified, ra.ReasonKeyCompromise, ra.ReasonAffiliationChanged, ra.ReasonSuperseded, ra.ReasonCessationOfOperation}
@@ -58,7 +41,14 @@ func (p *page) certificateWith(failed error, fields map[string][2]string) error 
 	if err != nil {
 		return err
 	}
-	objects := []string{"certificate/" + string(id), "application/" + string(c.ApplicationID)}
+	steps, err := p.steps(c)
+	if err != nil {
+		return err
+	}
+	objects := []string{"certificate/" + string(id)}
+	for _, a := range steps {
+		objects = append(objects, "application/"+string(a.ID))
+	}
 	for _, x := range approvals {
 		objects = append(objects, "approval/"+x.ID)
 	}
@@ -75,13 +65,67 @@ func (p *page) certificateWith(failed error, fields map[string][2]string) error 
 		return err == nil
 	}
 	v := view{Title: "certificate.one", Heading: c.Serial, Up: "/certificates", UpTitle: "certificates.title",
-		Form: certificateForm(), Data: map[string]any{"Cert": c, "Name": name, "Device": code, "History": events, "Reasons": reasons, "Grounds": p.groundOptions(),
+		Form: certificateForm(), Data: map[string]any{"Cert": c, "Name": name, "Device": code, "History": events, "Reasons": reasons, "Steps": completed(steps), "Grounds": p.groundOptions(),
 			"Approvals": approvals, "Revocable": can(ra.CertRevoke), "Suspendable": can(ra.CertSuspend), "Resumable": can(ra.CertResume)}}
 	if failed == nil {
 		return p.show(http.StatusOK, "certificate", v)
 	}
 	v.Form = p.form()
 	return p.again(failed, "certificate", v, fields)
+}
+
+// steps are the applications that a certificate came from and was to end by, the first before the others.
+func (p *page) steps(c ra.Certificate) ([]ra.Application, error) {
+	list, err := p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{Certificate: c.ID, Order: ra.Order{By: "id"}, Brief: true, Limit: shownRows})
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(list, func(a ra.Application) bool { return a.ID == c.ApplicationID }) {
+		return list, nil
+	}
+	first, err := p.site.Enrolments.Application(p.ctx(), p.actor(), c.ApplicationID)
+	if ra.KindOf(err) == ra.KindNotFound && err != nil {
+		return list, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]ra.Application{first}, list...), nil
+}
+
+// completed are those that there is evidence of.
+func completed(list []ra.Application) (out []ra.Application) {
+	for _, a := range list {
+		if a.State == ra.AppCompleted && a.Ground == "" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// evidence sends the zip by which an outsider can judge, years later and off line, what was done (HCA-3.3). It holds the
+// holder's data unmasked, so that it is for auditors, and each time is in the log.
+func (p *page) evidence() error {
+	c, err := p.site.Revocations.Certificate(p.ctx(), p.actor(), ra.CertificateID(p.Param("id")))
+	if err != nil {
+		return err
+	}
+	steps, err := p.steps(c)
+	if err != nil {
+		return err
+	}
+	id := ra.ApplicationID(p.FormValue("application"))
+	if !slices.ContainsFunc(steps, func(a ra.Application) bool { return a.ID == id }) {
+		return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is none, or none that you may see.")
+	}
+	var zip bytes.Buffer
+	if err := p.site.Evidence(p.ctx(), p.actor(), id, &zip); err != nil {
+		return err
+	}
+	h := p.Response().Header()
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="evidence-%s.zip"`, id))
+	h.Set("Cache-Control", "no-store")
+	return p.Blob(http.StatusOK, "application/zip", zip.Bytes())
 }
 
 func (p *page) beginRevocation() error {

@@ -13,8 +13,7 @@ import (
 	"certwindow/web/admin/mask"
 )
 
-var deviceRoutes = []route{
-	{method: get, path: "/devices", handle: (*page).devices, roles: lookers},
+var deviceRoutes = append(deviceList.routes(lookers, nil), []route{
 	{method: get, path: "/devices/new", handle: (*page).deviceForm, roles: registrar},
 	{method: post, path: "/devices/new", handle: (*page).addDevice, roles: registrar},
 	{method: get, path: "/devices/:id", handle: (*page).device, roles: lookers},
@@ -26,56 +25,10 @@ var deviceRoutes = []route{
 	{method: get, path: "/devices/:id/binding/state", handle: (*page).bindingState, roles: counter, poll: true},
 	{method: post, path: "/devices/:id/binding/confirm", handle: (*page).confirmBinding, roles: counter, private: true},
 	{method: post, path: "/devices/:id/binding/reject", handle: (*page).rejectBinding, roles: counter},
-}
+}...)
 
 // deviceStates are those a list can be filtered by.
 var deviceStates = []ra.DeviceState{ra.DeviceRegistered, ra.DeviceBound, ra.DeviceLost, ra.DeviceBroken, ra.DeviceRetired}
-
-func (p *page) devices() error {
-	q := devices.DeviceQuery{State: known(p.QueryParam("state"), deviceStates), Code: p.QueryParam("code"), User: ra.PersonID(p.QueryParam("person")),
-		After: p.QueryParam("after"), Limit: pageRows + 1}
-	if p.QueryParam("silent") != "" {
-		q.SilentSince = p.site.Now().AddDate(0, 0, -silentDays)
-	}
-	list, err := p.site.Registry.Devices(p.ctx(), p.actor(), q)
-	if err != nil {
-		return err
-	}
-	more := ""
-	if len(list) > pageRows {
-		list = list[:pageRows]
-		more = p.next("after", string(list[pageRows-1].ID))
-	}
-	return p.show(http.StatusOK, "devices", view{Title: "devices.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "More": more,
-		"States": choices(p, "state.device.", deviceStates)}})
-}
-
-// next is the present list's address with the cursor moved.
-func (p *page) next(cursor, value string) string {
-	q := p.QueryParams()
-	q.Del("done")
-	q.Set(cursor, value)
-	return p.Request().URL.Path + "?" + q.Encode()
-}
-
-// known is the value when it is one of those, and empty otherwise.
-func known[T ~string](value string, all []T) T {
-	for _, x := range all {
-		if string(x) == value {
-			return x
-		}
-	}
-	return ""
-}
-
-// choices are the options of a filter, the first of them every one.
-func choices[T ~string](p *page, family string, all []T) []option {
-	out := []option{{Label: p.words().say("filter.all")}}
-	for _, x := range all {
-		out = append(out, option{Value: string(x), Label: p.words().say(family + string(x))})
-	}
-	return out
-}
 
 func (p *page) deviceForm() error { return p.deviceFormWith(nil) }
 

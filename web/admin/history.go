@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/audit"
 )
@@ -16,11 +17,12 @@ type event struct {
 	WhoPath string
 	Path    string // the object's page, where there is one
 	Notes   []string
+	Rule    string // what the clause says, in plain words
 }
 
 // pagesOf are the kinds of objects that have a page.
 var pagesOf = map[string]string{"person": "/persons/", "device": "/devices/", "application": "/applications/", "certificate": "/certificates/", "staff": "/staff/",
-	"approval": "/approvals/", "import": "/imports/"}
+	"approval": "/approvals/", "import": "/imports/", "institution": "/institutions/", "scope": "/scopes/"}
 
 // history is what the audit log knows of one thing, newest first.
 func (p *page) history(objects ...string) ([]event, error) {
@@ -46,14 +48,14 @@ func (p *page) events(rows []audit.Record) []event {
 	names := map[string]string{}
 	out := make([]event, 0, len(rows))
 	for _, r := range rows {
-		e := event{Record: r, Who: r.Actor, Notes: notes(r.Details)}
+		e := event{Record: r, Who: r.Actor, Notes: notes(r.Details), Rule: ruleOf(policy.Clause(r.Clause), p.lang)}
 		if r.ActorKind == string(ra.ActorStaff) && r.Actor != "" {
 			e.Who = p.account(names, r.Actor)
 			if p.may(get, "/staff/:id") {
 				e.WhoPath = "/staff/" + r.Actor
 			}
 		}
-		if kind, id, ok := strings.Cut(r.Object, "/"); ok && id != "unknown" && pagesOf[kind] != "" && p.may(get, pagesOf[kind]+":id") {
+		if kind, id, ok := strings.Cut(r.Object, "/"); ok && id != "unknown" && pagesOf[kind] != "" && (p.may(get, pagesOf[kind]+":id") || p.may(get, pagesOf[kind]+":code")) {
 			e.Path = pagesOf[kind] + id
 		}
 		out = append(out, e)

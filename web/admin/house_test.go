@@ -176,6 +176,7 @@ func buildWith(t *testing.T, component string) *house {
 	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
+		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,
 		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})
 	if err != nil {
@@ -189,12 +190,38 @@ func buildWith(t *testing.T, component string) *house {
 	return h
 }
 
+func logQuery(q LogQuery) store.AuditQuery {
+	return store.AuditQuery{Institution: q.Institution, Object: q.Object, Act: q.Act, Actor: q.Actor, Outcome: q.Outcome, Clause: q.Clause,
+		From: q.From, To: q.To, Before: q.Before, After: q.After, OldestFirst: q.OldestFirst, Limit: q.Limit}
+}
+
 func (h *house) auditLog(ctx context.Context, q LogQuery) (out []audit.Record, err error) {
 	err = h.store.View(ctx, func(tx *store.Tx) error {
-		out, err = tx.AuditRows(store.AuditQuery{Institution: q.Institution, Object: q.Object, Clause: q.Clause, Before: q.Before, Limit: q.Limit})
+		out, err = tx.AuditRows(logQuery(q))
 		return err
 	})
 	return out, err
+}
+
+func (h *house) countLog(ctx context.Context, q LogQuery) (n int, err error) {
+	err = h.store.View(ctx, func(tx *store.Tx) error {
+		n, err = tx.CountAudit(logQuery(q))
+		return err
+	})
+	return n, err
+}
+
+func (h *house) record(ctx context.Context, e ra.Event, failed error) error {
+	return ra.Act[*store.Tx](ctx, h.store, h.now(), e, func(*store.Tx, *ra.Event) error { return failed })
+}
+
+// evidence stands for the window's, which needs its dedicated certificate: it keeps to the institution as that does.
+func (h *house) evidence(ctx context.Context, actor ra.Actor, id ra.ApplicationID, out io.Writer) error {
+	a, err := h.enrol.Application(ctx, actor, id)
+	if err == nil {
+		_, err = io.WriteString(out, "PK of "+string(a.ID))
+	}
+	return err
 }
 
 // furnish registers two institutions, two scopes, and one member of staff of every role.

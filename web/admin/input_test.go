@@ -25,8 +25,8 @@ func TestWhatIsNoTextIsRefused(t *testing.T) {
 		"id not UTF-8":          {clerk.get("/devices/%ff").Code, http.StatusNotFound},
 		"filter":                {clerk.get("/devices?code=%00").Code, http.StatusBadRequest},
 		"cursor":                {clerk.get("/persons?after=%ff").Code, http.StatusBadRequest},
-		"search":                {clerk.post("/persons/search", url.Values{"q": {"\x00"}}).Code, http.StatusBadRequest},
-		"second value":          {clerk.post("/persons/search", url.Values{"q": {"x", "\x00"}}).Code, http.StatusBadRequest},
+		"search":                {clerk.post("/search", url.Values{"q": {"\x00"}}).Code, http.StatusBadRequest},
+		"second value":          {clerk.post("/search", url.Values{"q": {"x", "\x00"}}).Code, http.StatusBadRequest},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %d, not %d", name, c.got, c.want)
@@ -37,7 +37,7 @@ func TestWhatIsNoTextIsRefused(t *testing.T) {
 	if rec.Code != http.StatusBadRequest {
 		t.Errorf("multipart: %d", rec.Code)
 	}
-	if rec := clerk.post("/persons/search", url.Values{"q": {"王大明"}}); rec.Code >= 400 {
+	if rec := clerk.post("/search", url.Values{"q": {"王大明"}}); rec.Code >= 400 {
 		t.Errorf("a name: %d", rec.Code)
 	}
 }

@@ -2,29 +2,22 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"certwindow/devices"
 	"certwindow/ra"
 )
 
-var institutionRoutes = []route{
-	{method: get, path: "/institutions", handle: (*page).institutions, roles: lookers},
+var institutionRoutes = slices.Concat(institutionList.routes(lookers, nil), scopeList.routes(lookers, nil), []route{
 	{method: get, path: "/institutions/new", handle: (*page).institutionForm, roles: managers},
 	{method: post, path: "/institutions/new", handle: (*page).addInstitution, roles: managers},
-	{method: get, path: "/scopes", handle: (*page).scopes, roles: lookers},
+	{method: get, path: "/institutions/:code", handle: (*page).institution, roles: lookers},
+	{method: get, path: "/scopes/:code", handle: (*page).scope, roles: lookers},
 	{method: get, path: "/scopes/new", handle: (*page).scopeForm, roles: managers},
 	{method: post, path: "/scopes/new", handle: (*page).addScope, roles: managers},
 	{method: post, path: "/scopes/:code/approved", handle: (*page).approveScope, roles: managers},
-}
-
-func (p *page) institutions() error {
-	list, err := p.site.Registry.Institutions(p.ctx(), p.actor())
-	if err != nil {
-		return err
-	}
-	return p.show(http.StatusOK, "institutions", view{Title: "institutions.title", Data: list})
-}
+})
 
 func (p *page) institutionForm() error {
 	return p.show(http.StatusOK, "institution-new", view{Title: "institution.new", Up: "/institutions", UpTitle: "institutions.title"})
@@ -45,7 +38,7 @@ func (p *page) addInstitution() error {
 			"institution-code": {"code", "institution.code"}, "institution-exists": {"code", "institution.code"}, "name": {"name", "institution.name"},
 			"agreement-missing": {"agreement", "institution.agreement"}, "agreement-malformed": {"agreement", "institution.agreement"}, "date-malformed": {"from", "institution.from"}})
 	}
-	return p.done("/institutions", "institution")
+	return p.done("/institutions/"+string(i.Code), "institution")
 }
 
 // day reads a date as a form has it, which begins at midnight in Taipei; empty is none.
@@ -58,14 +51,6 @@ func day(s string) (time.Time, error) {
 		return t, ra.Errorf(ra.KindMalformed, "date-malformed", nil, "A date is written as 2026-11-22.")
 	}
 	return t, nil
-}
-
-func (p *page) scopes() error {
-	list, err := p.site.Registry.Scopes(p.ctx())
-	if err != nil {
-		return err
-	}
-	return p.show(http.StatusOK, "scopes", view{Title: "scopes.title", Data: list})
 }
 
 func (p *page) scopeForm() error {
@@ -101,7 +86,7 @@ func (p *page) addScope() error {
 		return p.again(err, "scope-new", view{Title: "scope.new", Up: "/scopes", UpTitle: "scopes.title", Data: institutionOptions(list)},
 			map[string][2]string{"scope-code": {"code", "scope.code"}, "scope-exists": {"code", "scope.code"}, "name": {"name", "scope.name"}})
 	}
-	return p.done("/scopes", "scope")
+	return p.done("/scopes/"+sc.Code, "scope")
 }
 
 // approveScope approves a scope or withdraws its approval.
@@ -118,7 +103,7 @@ func (p *page) approveScope() error {
 		if err := p.site.Registry.SaveScope(p.ctx(), p.actor(), sc); err != nil {
 			return err
 		}
-		return p.done("/scopes", "scope")
+		return p.done("/scopes/"+sc.Code, "scope")
 	}
 	return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such scope.")
 }

@@ -136,7 +136,7 @@ func TestStoredFieldsCannotBecomeCode(t *testing.T) {
 	b := h.signIn(session.Clerk)
 	for _, path := range []string{"/persons", "/persons/" + string(p), "/devices", "/devices/" + string(d), "/devices/" + string(d) + "/binding", "/devices/new?person=" + string(p),
 		"/applications", "/applications/" + string(a.ID), "/applications/new?person=" + string(p), "/counter/" + string(a.ID), `/login?next=//evil.example&why="><script>`,
-		`/devices?code="><script>alert(1)</script>&state=<b>`, `/certificates?serial="><script>`} {
+		`/devices?code="><script>alert(1)</script>`, `/certificates?serial="><script>`} {
 		rec := b.get(path)
 		if rec.Code != 200 {
 			t.Errorf("%s: %d", path, rec.Code)

@@ -12,15 +12,13 @@ import (
 	"certwindow/web/admin/mask"
 )
 
-var personRoutes = []route{
-	{method: get, path: "/persons", handle: (*page).persons, roles: lookers},
-	{method: post, path: "/persons/search", handle: (*page).searchPersons, roles: lookers},
+var personRoutes = append(personList.routes(lookers, nil), []route{
 	{method: get, path: "/persons/new", handle: (*page).personForm, roles: registrar},
 	{method: post, path: "/persons/new", handle: (*page).addPerson, roles: registrar},
 	{method: get, path: "/persons/:id", handle: (*page).person, roles: lookers},
 	{method: post, path: "/persons/:id/leave", handle: (*page).endMembership, roles: registrar},
 	{method: post, path: "/persons/:id/propose-exemption", handle: (*page).proposeExemption, roles: managers},
-}
+}...)
 
 // personLine is a person as a list shows him, masked (HCA-8.1.5).
 type personLine struct {
@@ -47,48 +45,6 @@ func lines(list []devices.Person) []personLine {
 		out = append(out, line(x))
 	}
 	return out
-}
-
-// personsData is the list of persons, or what a search found.
-type personsData struct {
-	List     []personLine
-	More     string
-	Searched bool
-}
-
-func (p *page) persons() error {
-	list, err := p.site.Registry.Persons(p.ctx(), p.actor(), devices.PersonQuery{After: p.QueryParam("after"), Limit: pageRows + 1})
-	if err != nil {
-		return err
-	}
-	d := personsData{}
-	if len(list) > pageRows {
-		list = list[:pageRows]
-		d.More = "/persons?after=" + string(list[pageRows-1].ID)
-	}
-	d.List = lines(list)
-	return p.show(http.StatusOK, "persons", view{Title: "persons.title", Data: d})
-}
-
-// searchPersons looks for a whole name or national id. It is a POST so that neither stands in an address bar, a
-// history or a log (HCA-8.1.5).
-func (p *page) searchPersons() error {
-	q := strings.TrimSpace(p.FormValue("q"))
-	if q == "" {
-		return p.Redirect(http.StatusSeeOther, "/persons")
-	}
-	query := devices.PersonQuery{Limit: pageRows, Name: q}
-	if looksLikeID(q) {
-		query = devices.PersonQuery{Limit: pageRows, NationalID: q}
-	}
-	list, err := p.site.Registry.Persons(p.ctx(), p.actor(), query)
-	if err != nil {
-		return err
-	}
-	if len(list) == 1 {
-		return p.Redirect(http.StatusSeeOther, "/persons/"+string(list[0].ID))
-	}
-	return p.show(http.StatusOK, "persons", view{Title: "persons.title", Form: p.form(), Data: personsData{List: lines(list), Searched: true}})
 }
 
 // looksLikeID tells a national id from a name: ten letters and digits of ASCII, at least eight of them digits.

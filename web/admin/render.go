@@ -103,13 +103,7 @@ func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 // funcs are what templates may call, in one language.
 func (s *Site) funcs(lang string) template.FuncMap {
 	w := s.words[lang]
-	stamp := func(t time.Time) template.HTML {
-		if t.IsZero() {
-			return ""
-		}
-		return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.UTC().Format(time.RFC3339),
-			template.HTMLEscapeString(w.ago(t, s.Now())), t.In(taipei).Format(stampFormat)))
-	}
+	stamp := func(t time.Time) template.HTML { return s.stamp(w, t) }
 	return template.FuncMap{
 		"t":     w.say,
 		"asset": s.assetPath,
@@ -125,6 +119,7 @@ func (s *Site) funcs(lang string) template.FuncMap {
 		"word":  func(family string, v any) string { return w.say(family + "." + fmt.Sprint(v)) },
 		"act":   w.act,
 		"fact":  w.fact,
+		"note":  w.note,
 		"input": func(v view, kind, name, label string) input { return v.input(w, kind, name, label, nil) },
 		"choice": func(v view, name, label string, options []option) input {
 			return v.input(w, "select", name, label, options)
@@ -136,6 +131,15 @@ func (s *Site) funcs(lang string) template.FuncMap {
 		"rows":    func(list any, names map[ra.PersonID]string) rows { return rows{list, names} },
 		"join":    func(list []string) string { return strings.Join(list, ", ") },
 	}
+}
+
+// stamp is a time as pages show it, with the relative one beside.
+func (s *Site) stamp(w catalogue, t time.Time) template.HTML {
+	if t.IsZero() {
+		return ""
+	}
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.UTC().Format(time.RFC3339),
+		template.HTMLEscapeString(w.ago(t, s.Now())), t.In(taipei).Format(stampFormat)))
 }
 
 // rows are a list's rows, with the holders' masked names where it shows them.
@@ -150,6 +154,14 @@ func (c catalogue) act(act string) string {
 		return m
 	}
 	return act
+}
+
+// note is a certificate's note: a ground of HCA-5.2.2 in words, else what somebody typed.
+func (c catalogue) note(note string) string {
+	if m, ok := c.find("ground." + note); ok {
+		return m
+	}
+	return note
 }
 
 // looks is the shape of each state's label, beside its word: never colour alone.

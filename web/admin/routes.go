@@ -38,7 +38,7 @@ var (
 const get, post = http.MethodGet, http.MethodPost
 
 // routes is the whole table: the lines that stand beside the handlers of each area.
-var routes = slices.Concat(sessionRoutes, cardRoutes, draftRoutes, homeRoutes, institutionRoutes, staffRoutes, personRoutes, deviceRoutes,
+var routes = slices.Concat(sessionRoutes, cardRoutes, draftRoutes, homeRoutes, searchRoutes, institutionRoutes, staffRoutes, personRoutes, deviceRoutes,
 	applicationRoutes, deskRoutes, counterRoutes, certificateRoutes, approvalRoutes, auditRoutes, exchangeRoutes, importRoutes, reportRoutes, helpRoutes)
 
 // allows tells whether a role may use the route.

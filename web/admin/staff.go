@@ -12,8 +12,7 @@ import (
 	"certwindow/web/session"
 )
 
-var staffRoutes = []route{
-	{method: get, path: "/staff", handle: (*page).staffList, roles: managed},
+var staffRoutes = append(staffList.routes(managed, nil), []route{
 	{method: get, path: "/staff/new", handle: (*page).staffForm, roles: managers},
 	{method: post, path: "/staff/new", handle: (*page).addStaff, roles: managers},
 	{method: get, path: "/staff/:id", handle: (*page).staffOne, roles: slices.Concat(managed, approvers)},
@@ -22,25 +21,7 @@ var staffRoutes = []route{
 	{method: post, path: "/staff/:id/change", handle: (*page).changeStaff, roles: managers},
 	{method: post, path: "/staff/:id/reset", handle: (*page).staffReset, roles: managers},
 	{method: post, path: "/staff/:id/handover", handle: (*page).handover, roles: slices.Concat(managers, approvers)},
-}
-
-const pageRows = 50
-
-func (p *page) staffList() error {
-	list, err := p.site.Accounts.List(p.ctx(), p.actor(), p.QueryParam("after"), pageRows+1)
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		list[i].Name = mask.Name(list[i].Name)
-	}
-	more := ""
-	if len(list) > pageRows {
-		list = list[:pageRows]
-		more = "/staff?after=" + list[pageRows-1].Account
-	}
-	return p.show(http.StatusOK, "staff", view{Title: "staff.title", Data: map[string]any{"List": list, "More": more}})
-}
+}...)
 
 func (p *page) staffForm() error { return p.staffFormWith(nil) }
 

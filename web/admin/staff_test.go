@@ -131,7 +131,7 @@ func TestFirstApproverIsMadeOnce(t *testing.T) {
 		t.Errorf("after the first was stopped: %v", err)
 	}
 	at := admin.propose("/staff/new", url.Values{"account": {"second"}, "role": {"approver"}})
-	if list, err := h.accounts.List(t.Context(), operator, "", 50); err != nil || len(list) != len(session.Roles) {
+	if list, err := h.accounts.Staff(t.Context(), operator, session.StaffQuery{Limit: 50}); err != nil || len(list) != len(session.Roles) {
 		t.Errorf("%d accounts, %v; %s", len(list), err, at)
 	}
 	h.ok(h.accounts.ReopenFirstApprover(t.Context(), operator))

@@ -141,7 +141,7 @@ func TestListsPage(t *testing.T) {
 	}
 	b := h.signIn(session.Auditor)
 	link := regexp.MustCompile(`href="([^"]+)" rel="next"`)
-	row := regexp.MustCompile(`<a class="serial" href="(/certificates/[0-9A-Z]{26})"`)
+	row := regexp.MustCompile(`<td class="code serials"><a href="(/certificates/[0-9A-Z]{26})"`)
 	seen := map[string]bool{}
 	for at, pages := "/certificates?state=live", 0; at != ""; pages++ {
 		body := b.get(at).Body.String()
@@ -173,12 +173,12 @@ func TestSearchKeepsPersonalDataOutOfAddresses(t *testing.T) {
 	p := h.person("王大明", "A123456789", "0000000112345678", ownCode)
 	b := h.signIn(session.Clerk)
 	for _, q := range []string{"王大明", "a123456789"} {
-		rec := b.post("/persons/search", url.Values{"q": {q}})
+		rec := b.post("/search", url.Values{"q": {q}})
 		if rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/persons/"+string(p) {
 			t.Errorf("%s: %d %s", q, rec.Code, rec.Header().Get("Location"))
 		}
 	}
-	if rec := b.post("/persons/search", url.Values{"q": {"王小明"}}); rec.Code != 200 || !strings.Contains(rec.Body.String(), "找不到") {
+	if rec := b.post("/search", url.Values{"q": {"王小明"}}); rec.Code != 200 || !strings.Contains(rec.Body.String(), "找不到") {
 		t.Errorf("%d", rec.Code)
 	}
 }

@@ -77,7 +77,7 @@ func testInstitutionsAreApart(t *testing.T, b *bench) {
 	if _, err := b.Take(t.Context(), other, c.ID, PasswordHalf, "x"); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("take: %v", err)
 	}
-	if l, err := b.List(t.Context(), other, "", 10); err != nil || len(l) != 0 {
+	if l, err := b.Staff(t.Context(), other, StaffQuery{Limit: 10}); err != nil || len(l) != 0 {
 		t.Errorf("list: %v %v", l, err)
 	}
 }

@@ -8,28 +8,6 @@ import (
 	"certwindow/ra"
 )
 
-// List gives accounts by name, after the one given, at most limit of them. An actor of one institution sees
-// that institution's alone.
-func (s *Service) List(ctx context.Context, actor ra.Actor, after string, limit int) ([]Staff, error) {
-	q := s.db.WithContext(ctx).Where("account > ?", after).Order("account").Limit(limit)
-	if actor.Institution != "" {
-		q = q.Where("institution = ?", string(actor.Institution))
-	}
-	var rows []staffRow
-	if err := q.Find(&rows).Error; err != nil {
-		return nil, internal("read", err)
-	}
-	out := make([]Staff, 0, len(rows))
-	for _, r := range rows {
-		st, err := s.staff(r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, st)
-	}
-	return out, nil
-}
-
 // Find is one account, where the actor may see it.
 func (s *Service) Find(ctx context.Context, actor ra.Actor, id ra.StaffID) (Staff, error) {
 	row, err := s.visible(ctx, actor, id)

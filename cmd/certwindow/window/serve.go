@@ -22,7 +22,6 @@ import (
 	"certwindow/devices"
 	"certwindow/hsm/ceremony"
 	"certwindow/ra"
-	"certwindow/ra/audit"
 	"certwindow/ra/jobs"
 	"certwindow/ra/jobs/work"
 	"certwindow/ra/store"
@@ -173,7 +172,8 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
 		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
-		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, AuditLog: w.auditLog, CardComponent: w.Config.Card.Component,
+		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
+		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, CardPINOnPage: w.Config.Card.PINOnPage,
 		BindText: func(code string) string {
@@ -189,14 +189,6 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	}
 	return web.New(web.Config{Log: w.Log, Now: w.now, Rand: rand.Reader, Metrics: metrics, Checks: w.Checks(),
 		Mounts: []func(*echo.Echo){site.Mount, phone.Mount}, ErrorPage: site.ErrorPage, Uploads: site.Uploads()})
-}
-
-func (w *Window) auditLog(ctx context.Context, q admin.LogQuery) (out []audit.Record, err error) {
-	err = w.Store.View(ctx, func(tx *store.Tx) error {
-		out, err = tx.AuditRows(store.AuditQuery{Institution: q.Institution, Object: q.Object, Clause: q.Clause, Before: q.Before, Limit: q.Limit})
-		return err
-	})
-	return out, err
 }
 
 // Operator is the actor of a command.
