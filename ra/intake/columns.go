@@ -30,6 +30,11 @@ var Columns = map[Kind][]sheet.Column{
 		{Name: "shared", Aliases: []string{"共用", "shared device", "is shared"}},
 		{Name: "users", Aliases: []string{"使用者", "user", "assigned user", "primary user", "user national id", "holders"}},
 	},
+	Staffing: {
+		{Name: "person", Required: true, Aliases: []string{"身分證字號", "身分證統一編號", "卡片識別碼", "national id", "holder", "person id"}},
+		{Name: "event", Required: true, Aliases: []string{"異動", "異動類別", "reason", "change"}},
+		{Name: "date", Aliases: []string{"日期", "異動日期", "effective date"}},
+	},
 	Certificates: {
 		{Name: "certificate", Required: true, Aliases: []string{"憑證", "cert", "pem", "der", "x509"}},
 		{Name: "device", Aliases: []string{"裝置代碼", "device code", "code", "asset tag"}},

@@ -23,10 +23,11 @@ const (
 	Persons      Kind = "persons"
 	Devices      Kind = "devices"
 	Certificates Kind = "certificates"
+	Staffing     Kind = "staffing" // who left (HCA-3.7)
 )
 
 // Kinds are all of them, in the order in which they are brought.
-var Kinds = []Kind{Persons, Devices, Certificates}
+var Kinds = []Kind{Persons, Devices, Certificates, Staffing}
 
 // State is where an import stands.
 type State string

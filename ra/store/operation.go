@@ -9,7 +9,6 @@ import (
 	"gorm.io/gorm/clause"
 
 	"certwindow/ra"
-	"certwindow/ra/enrol"
 	"certwindow/ra/jobs"
 	"certwindow/ra/notify"
 	"certwindow/ra/sweep"
@@ -185,15 +184,4 @@ func (s *Store) StampSetting(ctx context.Context, name, value string) (string, e
 func (s *Store) PutSetting(ctx context.Context, name, value string) error {
 	row := setting{Name: name, Value: value}
 	return mapError(s.db.WithContext(ctx).Save(&row).Error)
-}
-
-// VoidForDevice ends what was begun under a device's earlier binding, and forgets its HSM keys: the consent
-// named another key (HCA-6.0). It is called by the register in its own transaction.
-func VoidForDevice(db *gorm.DB, id ra.DeviceID, at time.Time) error {
-	states := []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwaitingKey}
-	if err := db.Model(&ra.Application{}).Where("device_id = ? AND kind = ? AND state IN ?", id, ra.Enrolment, states).
-		Updates(map[string]any{"state": ra.AppVoided, "slot": nil, "failure_code": enrol.CodeBoundAgain, "updated_at": at.UTC()}).Error; err != nil {
-		return err
-	}
-	return db.Where("device_id = ?", id).Delete(&holderKey{}).Error
 }

@@ -30,6 +30,9 @@ import (
 type Registry interface {
 	AddInstitution(ctx context.Context, actor ra.Actor, i devices.Institution) error
 	Institutions(ctx context.Context, actor ra.Actor) ([]devices.Institution, error)
+	Institution(ctx context.Context, actor ra.Actor, code ra.InstitutionCode) (devices.Institution, error)
+	SetStanding(ctx context.Context, actor ra.Actor, code ra.InstitutionCode, event devices.InstitutionEvent) error
+	RecordAgreement(ctx context.Context, actor ra.Actor, code ra.InstitutionCode, agreement string, from, to time.Time) error
 	SaveScope(ctx context.Context, actor ra.Actor, sc devices.Scope) error
 	Scopes(ctx context.Context) ([]devices.Scope, error)
 

@@ -161,6 +161,8 @@ func (p *page) importLine(kind intake.Kind, l intake.Line) importLine {
 	case len(l.Cells) == 0:
 	case kind == intake.Persons:
 		out.About = mask.Name(l.Cells["name"]) + " " + mask.ID(l.Cells["national_id"])
+	case kind == intake.Staffing:
+		out.About = mask.ID(l.Cells["person"]) + " " + printable(l.Cells["event"])
 	case kind == intake.Devices:
 		out.About = printable(l.Cells["code"] + " " + l.Cells["model"])
 	default:

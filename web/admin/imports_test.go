@@ -37,7 +37,8 @@ func (h *house) openIntake() {
 		IsCard:  func(c *certpath.Certificate) bool { return len(c.Policies) > 0 },
 		Revoked: func(c ra.Certificate) (bool, error) { return strings.HasSuffix(c.Serial, "0"), nil }}, h.now, rand.Reader)
 	h.intake = intake.New(store.IntakeStore{Store: h.store}, map[intake.Kind]intake.Rows{intake.Persons: devices.PersonRows{Service: h.registry},
-		intake.Devices: devices.DeviceRows{Service: h.registry}, intake.Certificates: certificates}, h.now, rand.Reader)
+		intake.Devices: devices.DeviceRows{Service: h.registry}, intake.Certificates: certificates,
+		intake.Staffing: devices.StaffingRows{Service: h.registry}}, h.now, rand.Reader)
 }
 
 // mobile is a mobile certificate that the HCA issued before the window was there.

@@ -29,7 +29,7 @@ func families() map[string][]string {
 		"state.approval.": texts(approvalStates), "approval.act.": texts(approve.Acts), "approval.approve.": texts(approve.Acts), "approval.effect.": texts(approve.Acts),
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
-		"import.kind.": texts(intake.Kinds), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
+		"import.kind.": texts(intake.Kinds), "institution.event.": texts(devices.InstitutionEvents[:4]), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
 		"answer.": {"yes", "no"}, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},

@@ -127,7 +127,8 @@ func (w *Window) useCases() work.UseCases {
 			_, err := w.Enrol.Lapse(ctx)
 			_, late := w.Approve.Expire(ctx)
 			_, uncollected := w.Sign.Expire(ctx)
-			return errors.Join(err, late, uncollected, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx))
+			_, stranded := w.Store.TakeUpStranded(ctx)
+			return errors.Join(err, late, uncollected, stranded, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx))
 		},
 		Checkpoint: func(ctx context.Context, _ jobs.Checkpoint) error {
 			_, err := w.Checkpoint(ctx)
