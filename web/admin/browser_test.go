@@ -138,7 +138,7 @@ func openDeskAt(t *testing.T, public bool) *desk {
 	pages = d.echo
 	d.at = time.Now().UTC()
 	d.pki = cardtest.New(t, d.at)
-	server, err := card.NewServer(card.Config{Module: d.reader, Prompter: d.holder, Origins: []string{d.url}, Now: time.Now, Rand: rand.Reader,
+	server, err := card.NewServer(card.Config{Module: d.reader, Prompter: d.holder, Origins: []string{d.url}, Now: d.now, Rand: rand.Reader,
 		Log: slog.New(slog.DiscardHandler), PollInterval: 50 * time.Millisecond, SignCMS: signCMS})
 	d.ok(err)
 	component = server
