@@ -270,6 +270,11 @@ func (s *Service) carriedOut(tx approve.Tx, db *gorm.DB, a approve.Approval, act
 	if err := drop(db, id); err != nil {
 		return err
 	}
+	if password || code { // whoever had the old ones may have linked a card of his own
+		if err := db.Exec("DELETE FROM staff_cards WHERE staff_id = ?", id).Error; err != nil {
+			return internal("write", err)
+		}
+	}
 	for _, h := range []struct {
 		due  bool
 		half Half

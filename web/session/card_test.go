@@ -315,7 +315,12 @@ func testLinkingACard(t *testing.T, b *bench) {
 	if err := b.UnlinkOwnCard(t.Context(), first.Session, operator); codeOf(err) != "card-none" {
 		t.Errorf("%v", err)
 	}
-	if n := b.codes("staff.card-link"); n[""] != 1 || n["card-taken"] != 2 {
+	b.link(first, own)
+	b.reset(lin.ID, true, false)
+	if _, ok, err := b.Card(t.Context(), lin.ID); ok || err != nil {
+		t.Errorf("new credentials leave the card: %v", err)
+	}
+	if n := b.codes("staff.card-link"); n[""] != 2 || n["card-taken"] != 2 {
 		t.Errorf("audit: %v", n)
 	}
 }
