@@ -114,6 +114,7 @@ type house struct {
 
 	live, onHSM, revoked, revoking ra.Certificate
 	waiting, signed                ra.Application
+	bare                           bool // the card component makes no CMS
 }
 
 func newHouse(t testing.TB, db *store.DB, sim *hcatest.Window) *house {
@@ -187,7 +188,9 @@ func (h *house) work(t testing.TB) {
 	h.live = h.enrolled(t, ra.KeyApp)
 	_, _, err := h.delivery.Deliver(ctx, ra.Actor{Kind: ra.ActorDevice}, h.phone.ID, h.live.ApplicationID)
 	h.ok(t, err)
+	h.bare = true
 	h.onHSM = h.enrolled(t, ra.KeyHSM)
+	h.bare = false
 	h.checkpoint(t)
 	h.revoked = h.enrolled(t, ra.KeyHSM)
 	r := h.toRevoke(t, h.revoked)
@@ -229,6 +232,9 @@ func (h *house) begin(t testing.TB, design ra.KeyDesign) ra.Application {
 
 func (h *house) card(t testing.TB, text []byte) enrol.Signature {
 	t.Helper()
+	if h.bare {
+		return h.bareSignature(t, text)
+	}
 	out, err := cms.Sign(text, h.hca.Card.Key, h.hca.Card.Certificate.Raw, cms.SignOptions{SigningTime: h.Clock.Now()})
 	h.ok(t, err)
 	return enrol.Signature{CMS: out}
@@ -265,7 +271,10 @@ func (h *house) enrolled(t testing.TB, design ra.KeyDesign) ra.Certificate {
 	}
 	_, err := h.exchange.Run(ctx, a.ID)
 	h.ok(t, err)
-	return h.Certificate(t, *h.Application(t, a.ID).CertificateID)
+	if a = h.Application(t, a.ID); a.CertificateID == nil {
+		t.Fatalf("%s: %s %s", a.State, a.FailureCode, a.FailureDetail)
+	}
+	return h.Certificate(t, *a.CertificateID)
 }
 
 func (h *house) toRevoke(t testing.TB, c ra.Certificate) ra.Application {
