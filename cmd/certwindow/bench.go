@@ -24,10 +24,11 @@ type benchReport struct {
 // cmdBench measures this program beside the raw cryptography that it cannot avoid, in one run. The first argument
 // names what is measured; without it everything is. It exits with no when a bound is not held.
 func cmdBench(ctx context.Context, args []string, s streams) int {
-	o := bench.Options{Groups: bench.Groups(), Cores: []int{1, 2}, Log: s.err}
+	o := bench.Options{Groups: bench.Groups(), Cores: []int{1, 2}, Log: s.err, Crowd: bench.Country}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		if !slices.Contains(bench.Groups(), bench.Group(args[0])) {
-			fmt.Fprintf(s.err, "certwindow bench: %q is none of %v\n", args[0], bench.Groups())
+		known := append(bench.Groups(), bench.Search)
+		if !slices.Contains(known, bench.Group(args[0])) {
+			fmt.Fprintf(s.err, "certwindow bench: %q is none of %v\n", args[0], known)
 			return exitUsage
 		}
 		o.Groups, args = []bench.Group{bench.Group(args[0])}, args[1:]
@@ -35,6 +36,8 @@ func cmdBench(ctx context.Context, args []string, s streams) int {
 	f := newVerifyFlags("bench", s)
 	f.DurationVar(&o.For, "for", 2*time.Second, "how long each figure is measured, `DURATION`")
 	f.StringVar(&o.Module, "module", bench.FindModule(), "SoftHSM's library, `FILE`; empty leaves its figures out")
+	f.StringVar(&o.Database, "database", "", "for search: an empty PostgreSQL database that may be thrown away, `ADDRESS`")
+	f.IntVar(&o.Crowd.Certificates, "certificates", o.Crowd.Certificates, "for search: how many certificates it is filled with, `N`")
 	f.Func("cores", "numbers of cores to compare with one, `N,N` (1,2)", func(v string) (err error) {
 		o.Cores, err = parseCores(v)
 		return err

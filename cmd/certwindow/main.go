@@ -54,7 +54,7 @@ func commands() []command {
 		{"ceremony master", "make a master key from the custodians' components, or restore it", cmdCeremonyMaster},
 		{"ceremony request", "write the certification request for the dedicated certificate", cmdCeremonyRequest},
 		{"doctor", "what is configured, reachable, about to expire; --clauses: what enforces each rule", cmdDoctor},
-		{"bench", "measure speed beside the raw cryptography; verify, crl, hsm or all", cmdBench},
+		{"bench", "measure speed beside the raw cryptography; verify, crl, hsm, search", cmdBench},
 		{"verify chain", "judge a certificate path with CRLs and OCSP responses, off line", cmdVerifyChain},
 		{"verify message", "judge a card-signed message with its chain and revocation, off line", verifyMessage},
 		{"verify signature", "judge one bare signature", verifySignature},

@@ -22,7 +22,7 @@ const (
 	HSM    Group = "hsm"    // holders' keys under SoftHSM
 )
 
-// Groups lists all of them.
+// Groups lists those that need nothing but this machine. Search is asked for by name.
 func Groups() []Group { return []Group{Verify, CRL, HSM} }
 
 // Options say what is measured.
@@ -32,6 +32,9 @@ type Options struct {
 	Cores  []int         // whether throughput on so many cores is compared with one; 1 is always measured
 	Module string        // the PKCS#11 library of SoftHSM; "" leaves its figures out
 	Log    io.Writer     // progress, for a person
+
+	Database string // for Search: an empty PostgreSQL database that may be thrown away
+	Crowd    Crowd  // what it is filled with
 }
 
 // Figure is one line of the table. Ours and Raw are in Unit; Bound is what Ratio, or Ours where there is no ratio,
@@ -68,7 +71,7 @@ func Run(ctx context.Context, o Options) ([]Figure, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	measure := map[Group]func(context.Context, Options) ([]Figure, error){Verify: verify, CRL: crl, HSM: token}
+	measure := map[Group]func(context.Context, Options) ([]Figure, error){Verify: verify, CRL: crl, HSM: token, Search: search}
 	var all []Figure
 	for _, g := range o.Groups {
 		run, ok := measure[g]
