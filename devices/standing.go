@@ -99,7 +99,7 @@ type StaffingRows struct{ *Service }
 
 // ColumnOf names the column that an error's code is about; empty when it is about the row.
 func (StaffingRows) ColumnOf(code string) string {
-	return map[string]string{"person-unknown": "person", "leave-reason": "event", "staffing-date": "date"}[code]
+	return map[string]string{"staffing-person": "person", "leave-reason": "event", "staffing-date": "date"}[code]
 }
 
 // Key is what may stand in a table once.
@@ -130,7 +130,7 @@ func (r StaffingRows) find(tx Tx, actor ra.Actor, at ra.InstitutionCode, row map
 		return p, "", err
 	}
 	if len(list) == 0 {
-		return p, "", ra.Errorf(ra.KindMalformed, "person-unknown", nil, "Nobody of this institution has this national id or card. Nothing was changed.")
+		return p, "", ra.Errorf(ra.KindMalformed, "staffing-person", nil, "Nobody of this institution has this national id or card. Nothing was changed.")
 	}
 	return list[0], reason, nil
 }
