@@ -69,7 +69,7 @@ func (p *page) proposeCardChange() error {
 		return err
 	}
 	if id == "" || len(found) == 0 {
-		return p.unknownCard(r, ra.Errorf(ra.KindMalformed, "person-unknown", nil, "Nobody with this national id is registered. Nothing was changed."))
+		return p.unknownCard(r, ra.Errorf(ra.KindMalformed, "nobody-by-this-id", nil, "Nobody with this national id is registered. Nothing was changed."))
 	}
 	x := found[0]
 	c := devices.CardChange{Person: x.ID, Reading: r.ID, Document: p.document()}

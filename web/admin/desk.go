@@ -94,7 +94,7 @@ func (p *page) showDesk(d deskData, form url.Values, failed error, status int) e
 }
 
 // deskFields are the fields that a refusal is about.
-var deskFields = map[string][2]string{"document-not-checked": {"document", "desk.document"}, "person-unknown": {"national_id", "person.national-id"},
+var deskFields = map[string][2]string{"document-not-checked": {"document", "desk.document"}, "nobody-by-this-id": {"national_id", "person.national-id"},
 	"national-id": {"national_id", "person.national-id"}, "device-missing": {"device", "application.device"}, "scope-not-approved": {"scope", "application.scope"},
 	"device-code": {"code", "device.code"}, "code": {"code", "device.code"}, "model": {"model", "device.model"}, "email": {"email", "person.email"},
 	"carrier-key-mismatch": {"key", "application.key"}, "card-digits-differ": {"national_id", "person.national-id"}}
