@@ -40,9 +40,7 @@ func (h *house) visitor() *browser { return &browser{h: h} }
 
 // keep takes the cookies of an answer.
 func (b *browser) keep(rec *httptest.ResponseRecorder) {
-	for _, c := range rec.Result().Cookies() {
-		b.cookie = append(b.cookie, c)
-	}
+	b.cookie = append(b.cookie, rec.Result().Cookies()...)
 }
 
 var (
