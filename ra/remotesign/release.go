@@ -38,10 +38,14 @@ func (s *Service) Release(ctx context.Context, actor ra.Actor, device ra.DeviceI
 	if err == nil && (a.State != Pending || !s.Now().Before(a.ExpiresAt)) {
 		err = ra.Refuse("HCA-6.3.5", "authorisation-over", "The authorisation was decided before, or its time is over. Nothing was signed.", nil)
 	}
+	var f facts
+	if err == nil {
+		f, err = s.allowed(ctx, device, a)
+	}
 	if err != nil {
 		return Outcome{}, s.refused(ctx, e, err)
 	}
-	return s.carryOut(ctx, a, r, e)
+	return s.carryOut(ctx, a, f, r, e)
 }
 
 // Own is what a holder's own app asks to be signed.
@@ -62,23 +66,21 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, device ra.DeviceID, 
 	if err := checkItems(own.HashAlgorithm, own.Items); err != nil {
 		return Outcome{}, s.refused(ctx, e, err)
 	}
-	var c ra.Certificate
-	err := s.Store.View(ctx, func(tx Tx) (err error) { c, err = tx.Certificate("", own.Certificate); return err })
-	e.Institution = c.Institution
-	if err == nil && c.DeviceID != device {
-		err = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
+	f, err := s.allowed(ctx, device, Authorisation{Certificate: own.Certificate, Client: DeviceClient, Scope: own.Scope})
+	if f.certificate.Institution != "" {
+		e.Institution = f.certificate.Institution
 	}
 	var a Authorisation
 	if err == nil {
-		a, err = s.newAuthorisation(c, Ask{Client: DeviceClient, Certificate: c.ID, Scope: own.Scope, HashAlgorithm: own.HashAlgorithm, Items: own.Items})
+		a, err = s.newAuthorisation(f.certificate, Ask{Client: DeviceClient, Scope: own.Scope, HashAlgorithm: own.HashAlgorithm, Items: own.Items})
 	}
 	if err == nil {
-		a.Challenge, err = s.openChallenge(own.Challenge, device, c.ID)
+		a.Challenge, err = s.openChallenge(own.Challenge, device, a.Certificate)
 	}
 	if err != nil {
 		return Outcome{}, s.refused(ctx, e, err)
 	}
-	return s.carryOut(ctx, a, r, e)
+	return s.carryOut(ctx, a, f, r, e)
 }
 
 // run is one release on its way.
@@ -98,12 +100,12 @@ type run struct {
 const chunk = 50
 
 // carryOut does the whole of a release: the checks, the holder's proof, and the signatures, chunk by chunk.
-func (s *Service) carryOut(ctx context.Context, a Authorisation, r Release, e ra.Event) (Outcome, error) {
+func (s *Service) carryOut(ctx context.Context, a Authorisation, f facts, r Release, e ra.Event) (Outcome, error) {
 	ctx, stop := context.WithTimeout(ctx, signTime)
 	defer stop()
 	x := &run{Authorisation: a, actor: e.Actor, event: e}
 	defer x.wipe(r.Factors)
-	if err := s.open(ctx, x, r); err != nil {
+	if err := s.open(ctx, x, f, r); err != nil {
 		return Outcome{}, s.refused(ctx, e, err)
 	}
 	for from := 0; from < len(a.Items); from += chunk {
@@ -127,13 +129,9 @@ func (x *run) wipe(factors []Factor) {
 	}
 }
 
-// open goes through what comes before the first signature, the cheap and the certain first: the rules, the device's
-// signature over exactly this, the proof of the holder, and the secret.
-func (s *Service) open(ctx context.Context, x *run, r Release) error {
-	f, err := s.allowed(ctx, x.Device, x.Authorisation)
-	if err != nil {
-		return err
-	}
+// open goes through what comes between the rules and the first signature, the cheap and the certain first: the
+// device's signature over exactly this, the proof of the holder, and the secret.
+func (s *Service) open(ctx context.Context, x *run, f facts, r Release) error {
 	activation, name, err := openActivation(r.Activation, f.device.KeySPKI)
 	if err != nil {
 		return ra.Refuse("HCA-6.3.5", "activation", "The activation data is not signed by this device's key. Nothing was signed.", err)
@@ -229,7 +227,7 @@ func (s *Service) signChunk(ctx context.Context, x *run, from, to int) error {
 // signed commits a chunk with its row. A certificate that was revoked while the module worked stops it here.
 func (s *Service) signed(ctx context.Context, x *run, e ra.Event, from int, sigs [][]byte) error {
 	e.At, e.Outcome = s.Now(), ra.OutcomeDone
-	return s.commit.Update(ctx, func(tx Tx) error {
+	return s.Store.Together(ctx, func(tx Tx) error {
 		state, err := tx.CertificateState(x.Certificate)
 		if err != nil {
 			return err
@@ -286,7 +284,7 @@ func (s *Service) record(tx Tx, x *run, from int, sigs [][]byte) error {
 // stop ends a batch in its middle: what is signed stays, what waits is refused, and the row says by which rule.
 func (s *Service) stop(ctx context.Context, x *run, cause error) error {
 	ctx = context.WithoutCancel(ctx)
-	closed := s.commit.Update(ctx, func(tx Tx) error { return tx.RefuseWaiting(x.ID) })
+	closed := s.Store.Together(ctx, func(tx Tx) error { return tx.RefuseWaiting(x.ID) })
 	e := x.event
 	e.Details = map[string]string{"authorisation": string(x.ID), "signed": strconv.Itoa(len(x.out)), "count": strconv.Itoa(x.Count)}
 	return errors.Join(s.refused(ctx, e, cause), closed)

@@ -59,6 +59,8 @@ type Tx interface {
 // Store runs transactions.
 type Store interface {
 	Update(ctx context.Context, fn func(Tx) error) error
+	// Together is Update, joined with others that wait; fn may run more than once.
+	Together(ctx context.Context, fn func(Tx) error) error
 	View(ctx context.Context, fn func(Tx) error) error
 }
 
@@ -141,7 +143,6 @@ const signTime = 60 * time.Second
 // Service is the use case.
 type Service struct {
 	Config
-	commit      *committer
 	generations generations
 }
 
@@ -151,10 +152,15 @@ func New(c Config) (*Service, error) {
 		c.Factors == nil || c.Clients == nil || c.Now == nil || c.Rand == nil {
 		return nil, errors.New("remotesign: a dependency is missing")
 	}
-	return &Service{Config: c, commit: newCommitter(c.Store)}, nil
+	return &Service{Config: c}, nil
 }
+
+// group gives ra.Act the joined transactions.
+type group struct{ Store }
+
+func (g group) Update(ctx context.Context, fn func(Tx) error) error { return g.Together(ctx, fn) }
 
 // refused writes the row of a refusal, and returns it.
 func (s *Service) refused(ctx context.Context, e ra.Event, err error) error {
-	return ra.Act[Tx](ctx, s.commit, s.Now(), e, func(Tx, *ra.Event) error { return err })
+	return ra.Act[Tx](ctx, group{s.Store}, s.Now(), e, func(Tx, *ra.Event) error { return err })
 }

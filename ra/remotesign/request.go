@@ -32,7 +32,7 @@ func (s *Service) Request(ctx context.Context, actor ra.Actor, ask Ask) (a Autho
 	}
 	e.Object = authorisationObject(a.ID)
 	e.Details = map[string]string{"certificate": string(a.Certificate), "client": string(a.Client), "scope": a.Scope, "count": strconv.Itoa(a.Count)}
-	err = ra.Act[Tx](ctx, s.commit, s.Now(), e, func(tx Tx, _ *ra.Event) error { return tx.InsertAuthorisation(a, nil) })
+	err = ra.Act[Tx](ctx, group{s.Store}, s.Now(), e, func(tx Tx, _ *ra.Event) error { return tx.InsertAuthorisation(a, nil) })
 	if err != nil {
 		return Authorisation{}, "", err
 	}
@@ -139,7 +139,7 @@ func (s *Service) PendingOn(ctx context.Context, device ra.DeviceID, id ra.Certi
 // Deny is the holder's no.
 func (s *Service) Deny(ctx context.Context, actor ra.Actor, device ra.DeviceID, id AuthorisationID) error {
 	e := ra.Event{Actor: actor, Act: "sign.deny", Object: authorisationObject(id)}
-	return ra.Act[Tx](ctx, s.commit, s.Now(), e, func(tx Tx, e *ra.Event) error {
+	return ra.Act[Tx](ctx, group{s.Store}, s.Now(), e, func(tx Tx, e *ra.Event) error {
 		a, err := ofDevice(tx, device, id)
 		e.Institution = a.Institution
 		if err != nil {

@@ -23,14 +23,16 @@ func (s *Store) UseRequestNonce(ctx context.Context, keyHash, value string, now,
 	sum := sha256.Sum256([]byte("certwindow request nonce\x00" + keyHash + "\x00" + value))
 	used := now.UTC()
 	row := nonce{Hash: sum[:], Purpose: nonceRequest, ExpiresAt: until.UTC(), RedeemedAt: &used}
-	res := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-	if res.Error != nil {
-		return mapError(res.Error)
+	fresh := false
+	err := s.Together(ctx, func(tx *Tx) error {
+		res := tx.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
+		fresh = res.RowsAffected == 1
+		return res.Error
+	})
+	if err == nil && !fresh {
+		err = ra.Refuse("HCA-8.1.4", "nonce-used", "This request was received before. Nothing was done again; sign a new one.", nil)
 	}
-	if res.RowsAffected != 1 {
-		return ra.Refuse("HCA-8.1.4", "nonce-used", "This request was received before. Nothing was done again; sign a new one.", nil)
-	}
-	return nil
+	return err
 }
 
 // idempotencyKey is one request that must not be carried out twice. While it is under way its status is 0 and
@@ -67,15 +69,29 @@ func (s *Store) BeginAttempt(ctx context.Context, principal, key string, request
 		return Attempt{}, nil, err
 	}
 	a := Attempt{principal: principal, key: key, mark: []byte(mark)}
-	db := s.db.WithContext(ctx)
+	var before *Answer
+	var refusal error // of this caller alone, and no reason to do the others' work again
+	err = s.Together(ctx, func(tx *Tx) (err error) {
+		before, refusal, err = begin(tx.db, a, request, now, until)
+		return err
+	})
+	if err == nil {
+		err = refusal
+	}
+	return a, before, err
+}
+
+// begin takes the right, or says why not.
+func begin(db *gorm.DB, a Attempt, request [32]byte, now, until time.Time) (before *Answer, refusal, err error) {
+	principal, key := a.principal, a.key
 	row := idempotencyKey{Principal: principal, Key: key, BodyHash: request[:], Answer: a.mark, ExpiresAt: until.UTC()}
 	res := db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
 	if res.Error != nil || res.RowsAffected == 1 {
-		return a, nil, mapError(res.Error)
+		return nil, nil, res.Error
 	}
 	var old idempotencyKey
 	if err := db.Where(&idempotencyKey{Principal: principal, Key: key}).Take(&old).Error; err != nil {
-		return a, nil, mapError(err)
+		return nil, nil, err
 	}
 	switch {
 	case !now.Before(old.ExpiresAt): // over, or left behind by a crash: whoever changes the row first has it
@@ -83,15 +99,15 @@ func (s *Store) BeginAttempt(ctx context.Context, principal, key string, request
 			Where("status = ? AND answer = ? AND expires_at <= ?", old.Status, old.Answer, now.UTC()).
 			Select("body_hash", "status", "type", "answer", "expires_at").Updates(&row)
 		if res.Error != nil || res.RowsAffected == 1 {
-			return a, nil, mapError(res.Error)
+			return nil, nil, res.Error
 		}
-		return a, nil, underWay()
+		return nil, underWay(), nil
 	case !bytes.Equal(old.BodyHash, request[:]):
-		return a, nil, ra.Errorf(ra.KindConflict, "idempotency-key-reused", nil, "This Idempotency-Key was used for another request. Nothing was done; take a new key.")
+		return nil, ra.Errorf(ra.KindConflict, "idempotency-key-reused", nil, "This Idempotency-Key was used for another request. Nothing was done; take a new key."), nil
 	case old.Status == 0:
-		return a, nil, underWay()
+		return nil, underWay(), nil
 	}
-	return a, &Answer{Status: old.Status, Type: old.Type, Body: old.Answer}, nil
+	return &Answer{Status: old.Status, Type: old.Type, Body: old.Answer}, nil, nil
 }
 
 func underWay() error {
@@ -103,17 +119,19 @@ func (s *Store) EndAttempt(ctx context.Context, a Attempt, answer Answer, until 
 	if answer.Body == nil {
 		answer.Body = []byte{}
 	}
-	return mapError(s.held(ctx, a).Select("status", "type", "answer", "expires_at").
-		Updates(&idempotencyKey{Status: answer.Status, Type: answer.Type, Answer: answer.Body, ExpiresAt: until.UTC()}).Error)
+	return s.Together(ctx, func(tx *Tx) error {
+		return held(tx.db, a).Select("status", "type", "answer", "expires_at").
+			Updates(&idempotencyKey{Status: answer.Status, Type: answer.Type, Answer: answer.Body, ExpiresAt: until.UTC()}).Error
+	})
 }
 
 // DropAttempt gives the right back: nothing was done, and the request may come again.
 func (s *Store) DropAttempt(ctx context.Context, a Attempt) error {
-	return mapError(s.held(ctx, a).Delete(&idempotencyKey{}).Error)
+	return mapError(held(s.db.WithContext(ctx), a).Delete(&idempotencyKey{}).Error)
 }
 
-func (s *Store) held(ctx context.Context, a Attempt) *gorm.DB {
-	return s.db.WithContext(ctx).Model(&idempotencyKey{}).Where(&idempotencyKey{Principal: a.principal, Key: a.key}).
+func held(db *gorm.DB, a Attempt) *gorm.DB {
+	return db.Model(&idempotencyKey{}).Where(&idempotencyKey{Principal: a.principal, Key: a.key}).
 		Where("status = 0 AND answer = ?", a.mark)
 }
 

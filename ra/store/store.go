@@ -34,11 +34,12 @@ type Store struct {
 	sealer   Sealer
 	now      func() time.Time
 	rand     io.Reader
+	together *together
 }
 
 // New makes a store over an open database.
 func New(db *DB, registry Registry, enqueue Enqueuer, sealer Sealer, now func() time.Time, rand io.Reader) *Store {
-	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, sealer: sealer, now: now, rand: rand}
+	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, sealer: sealer, now: now, rand: rand, together: newTogether()}
 }
 
 func (s *Store) newID() (string, error) { return ra.NewID(s.now(), s.rand) }
@@ -55,7 +56,11 @@ type Tx struct {
 // Update runs fn in one transaction: all of it is stored, or nothing. On SQLite there is one writer at a time;
 // on PostgreSQL conflicting work is kept apart by row locks, guarded updates and unique keys.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
-	return mapError(s.db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+	return s.update(s.db.WithContext(ctx), fn)
+}
+
+func (s *Store) update(db *gorm.DB, fn func(*Tx) error) error {
+	return mapError(db.Transaction(func(db *gorm.DB) error {
 		tx := &Tx{db: db, s: s}
 		if err := fn(tx); err != nil {
 			return err

@@ -63,6 +63,12 @@ func (s SignStore) Update(ctx context.Context, fn func(remotesign.Tx) error) err
 	return s.Store.Update(ctx, func(tx *Tx) error { return fn(tx) })
 }
 
+// Together runs one of the many small transactions of signatures, with others that wait.
+func (s SignStore) Together(ctx context.Context, fn func(remotesign.Tx) error) error {
+	return s.Store.Together(ctx, func(tx *Tx) error { return fn(tx) })
+}
+
+// View runs fn with statements that are prepared once.
 func (s SignStore) View(ctx context.Context, fn func(remotesign.Tx) error) error {
-	return s.Store.View(ctx, func(tx *Tx) error { return fn(tx) })
+	return mapError(fn(&Tx{db: s.prepared(ctx), s: s.Store, reads: true}))
 }

@@ -20,10 +20,11 @@ const (
 	Verify Group = "verify" // card messages with chain and OCSP response
 	CRL    Group = "crl"    // a revocation list of half a million entries
 	HSM    Group = "hsm"    // holders' keys under SoftHSM
+	Sign   Group = "sign"   // signatures with holders' keys, from a phone's side
 )
 
 // Groups lists those that need nothing but this machine. Search is asked for by name.
-func Groups() []Group { return []Group{Verify, CRL, HSM} }
+func Groups() []Group { return []Group{Verify, CRL, HSM, Sign} }
 
 // Options say what is measured.
 type Options struct {
@@ -71,7 +72,7 @@ func Run(ctx context.Context, o Options) ([]Figure, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	measure := map[Group]func(context.Context, Options) ([]Figure, error){Verify: verify, CRL: crl, HSM: token, Search: search}
+	measure := map[Group]func(context.Context, Options) ([]Figure, error){Verify: verify, CRL: crl, HSM: token, Sign: signing, Search: search}
 	var all []Figure
 	for _, g := range o.Groups {
 		run, ok := measure[g]

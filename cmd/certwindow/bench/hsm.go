@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func token(ctx context.Context, o Options) ([]Figure, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	tok, err := openToken(ctx, o.Module, dir)
+	tok, err := openToken(ctx, o.Module, dir, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func signatures(ctx context.Context, tok *p11.Token, alg hsm.Algorithm, o Option
 }
 
 // openToken makes a token below dir, with a MAC key and a master key, by the calls of an operator's ceremony.
-func openToken(ctx context.Context, module, dir string) (*p11.Token, error) {
+func openToken(ctx context.Context, module, dir string, sessions int) (*p11.Token, error) {
 	tokens, conf := filepath.Join(dir, "tokens"), filepath.Join(dir, "softhsm2.conf")
 	if err := os.Mkdir(tokens, 0o700); err != nil {
 		return nil, err
@@ -98,13 +99,12 @@ func openToken(ctx context.Context, module, dir string) (*p11.Token, error) {
 	if _, err := p11.CreateMaster(ctx, admin, master); err != nil {
 		return nil, err
 	}
-	tok, err := p11.Open(ctx, p11.Config{Module: module, TokenLabel: tokenLabel, PIN: user, Sessions: 1})
+	tok, err := p11.Open(ctx, p11.Config{Module: module, TokenLabel: tokenLabel, PIN: user, Sessions: sessions})
 	if err != nil {
 		return nil, err
 	}
-	if err := tok.GenerateMACKey(ctx, p11.MACLabel); err != nil {
-		tok.Close()
-		return nil, err
+	if err := errors.Join(tok.GenerateMACKey(ctx, p11.MACLabel), tok.GenerateActivationKey(ctx)); err != nil {
+		return nil, errors.Join(err, tok.Close())
 	}
 	return tok, nil
 }

@@ -1,0 +1,227 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"certwindow/hsm"
+	"certwindow/ra"
+	"certwindow/ra/remotesign"
+	"certwindow/web/api/httpsig"
+)
+
+// Bounds of signatures with HSM keys, of the rate of a bare unwrap-and-sign loop, and of one answer's time.
+const (
+	singleShare = 0.5
+	batchShare  = 0.8
+	slowest     = 50 // ms, of 99 in a hundred
+	atOnce      = 8  // phones
+	batchSize   = 100
+	// phones is how many there are: each may ask twenty times a second.
+	phones = 96
+)
+
+// signing measures signatures with HSM keys from the phone's side: HTTPS with mutual TLS, every check, and the audit
+// row; beside a loop that only unwraps and signs.
+func signing(ctx context.Context, o Options) ([]Figure, error) {
+	if o.Module == "" {
+		fmt.Fprintln(o.Log, "SoftHSM is not installed: its figures are left out")
+		return nil, nil
+	}
+	fmt.Fprintln(o.Log, "signatures with HSM keys, through HTTPS with mutual TLS")
+	dir, err := os.MkdirTemp("", "certwindow-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	tok, err := openToken(ctx, o.Module, dir, atOnce)
+	if err != nil {
+		return nil, err
+	}
+	defer tok.Close()
+	h, err := newHouse(ctx, tok, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer h.close()
+	all := make([]*benchPhone, phones)
+	for i := range all {
+		if all[i], err = h.enrolled(ctx, i); err != nil {
+			return nil, err
+		}
+	}
+	before, err := h.bare(ctx, o.For)
+	if err != nil {
+		return nil, err
+	}
+	single, late, err := h.load(ctx, all, 1, o.For)
+	if err != nil {
+		return nil, err
+	}
+	batch, _, err := h.load(ctx, all, batchSize, o.For)
+	if err != nil {
+		return nil, err
+	}
+	after, err := h.bare(ctx, o.For)
+	if err != nil {
+		return nil, err
+	}
+	raw := max(before, after)
+	return []Figure{
+		{Name: "P-256 signature released by a phone", Unit: "1/s", Ours: single, Raw: raw, Bound: singleShare, AtLeast: true, OnRatio: true,
+			Note: fmt.Sprintf("%d phones at once; raw unwraps and signs and does nothing else, the better of before and after", atOnce)},
+		{Name: fmt.Sprintf("the same, in batches of %d", batchSize), Unit: "1/s", Ours: batch, Raw: raw, Bound: batchShare, AtLeast: true, OnRatio: true},
+		{Name: "99 of 100 signatures come within", Unit: "ms", Ours: late, Bound: slowest, Note: "phones and window share the machine's cores"},
+	}, nil
+}
+
+// bare is unwrap-and-sign a second, by one session.
+func (h *house) bare(ctx context.Context, span time.Duration) (float64, error) {
+	k, err := h.token.GenerateWrapped(ctx, hsm.P256, owner)
+	if err != nil {
+		return 0, err
+	}
+	key, err := h.token.SignerFor(ctx, k, owner)
+	if err != nil {
+		return 0, err
+	}
+	digest, n, begun := sha256.Sum256([]byte("a medical record")), 0, time.Now()
+	for ; time.Since(begun) < span; n++ {
+		if _, err := key.Sign(nil, digest[:], crypto.SHA256); err != nil {
+			return 0, err
+		}
+	}
+	return float64(n) / time.Since(begun).Seconds(), ctx.Err()
+}
+
+// load has atOnce phones sign at a time, each connection those of its share in turn, and gives signatures a second and
+// the time in ms within which 99 of 100 answers came.
+func (h *house) load(ctx context.Context, all []*benchPhone, size int, span time.Duration) (rate, late float64, err error) {
+	took, errs := make([][]time.Duration, atOnce), make([]error, atOnce)
+	var group sync.WaitGroup
+	begun := time.Now()
+	for w := range atOnce {
+		group.Go(func() {
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: h.client}, Timeout: 30 * time.Second}
+			defer client.CloseIdleConnections()
+			for n := 0; time.Since(begun) < span && errs[w] == nil; n++ {
+				start := time.Now()
+				errs[w] = all[w+atOnce*(n%(len(all)/atOnce))].sign(ctx, client, size)
+				took[w] = append(took[w], time.Since(start))
+			}
+		})
+	}
+	group.Wait()
+	elapsed := time.Since(begun).Seconds()
+	for _, e := range errs {
+		if e != nil {
+			return 0, 0, e
+		}
+	}
+	times := slices.Sorted(slices.Values(slices.Concat(took...)))
+	return float64(len(times)*size) / elapsed, float64(times[len(times)*99/100]) / 1e6, nil
+}
+
+// benchPhone is a phone that does what it must and nothing else.
+type benchPhone struct {
+	house       *house
+	key         *ecdsa.PrivateKey
+	keyID       string
+	secret      []byte
+	device      ra.DeviceID
+	certificate ra.CertificateID
+	challenge   string
+	made        uint64
+}
+
+// sign has hashes signed with one release.
+func (p *benchPhone) sign(ctx context.Context, client *http.Client, size int) error {
+	if p.challenge == "" { // good for ten minutes
+		var err error
+		if p.challenge, _, err = p.house.sign.Challenge(ctx, p.device, p.certificate); err != nil {
+			return err
+		}
+	}
+	body, err := p.body(size)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+p.house.address+"/api/v1/certificates/"+string(p.certificate)+"/signatures", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", rand.Text())
+	if err := httpsig.Sign(r, body, p.key, httpsig.Params{Created: time.Now(), Nonce: rand.Text(), KeyID: p.keyID}); err != nil {
+		return err
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	var out struct{ Signatures [][]byte }
+	if err := json.Unmarshal(raw, &out); err != nil || res.StatusCode != http.StatusOK || len(out.Signatures) != size {
+		return fmt.Errorf("the window answered %s with %d signatures: %.300s", res.Status, len(out.Signatures), raw)
+	}
+	return nil
+}
+
+// body is the request for size hashes that were never there before.
+func (p *benchPhone) body(size int) ([]byte, error) {
+	a := remotesign.Activation{ID: rand.Text(), Challenge: p.challenge, Certificate: string(p.certificate), Client: string(remotesign.DeviceClient), Scope: "EMR-SIGN",
+		HashAlgorithm: "SHA-256", Factor: remotesign.FactorUnlock, Count: size, IssuedAt: time.Now().Unix(), Expires: time.Now().Unix() + 60}
+	items, hashes := make([]remotesign.Item, size), make([]map[string]any, size)
+	for i := range items {
+		p.made++
+		sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(p.certificate), p.made))
+		items[i] = remotesign.Item{Hash: sum[:], Title: "discharge summary", Patients: 1, Source: "HIS"}
+		hashes[i] = map[string]any{"hash": sum[:], "title": "discharge summary", "patients": 1, "source": "HIS"}
+	}
+	sealed, err := hsm.SealActivation(p.house.sign.ActivationKey, a.SecretInfo(), p.secret)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(sealed)
+	a.Hashes, a.Secret = hex.EncodeToString(remotesign.ItemsDigest("SHA-256", items)), hex.EncodeToString(sum[:])
+	jws, err := p.jws(a)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"activation": jws, "secret": sealed, "factors": []map[string]string{{"kind": remotesign.FactorUnlock, "value": ""}},
+		"scope": "EMR-SIGN", "hash_algorithm": "SHA-256", "challenge": p.challenge, "hashes": hashes})
+}
+
+// jws signs activation data (RFC 7515, ES256).
+func (p *benchPhone) jws(a remotesign.Activation) (string, error) {
+	payload, err := json.Marshal(a)
+	if err != nil {
+		return "", err
+	}
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"`+remotesign.ActivationType+`"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	sum := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, p.key, sum[:])
+	if err != nil {
+		return "", err
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)), nil
+}
