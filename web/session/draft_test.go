@@ -132,7 +132,9 @@ func TestSecretsAreNotTyped(t *testing.T) {
 }
 
 // HCA-8.1.1, HCA-3.7: an institution that is suspended ends its people's sessions at once, and opens none.
-func TestSuspendedInstitutionEndsSessions(t *testing.T) { each(t, testSuspendedInstitutionEndsSessions) }
+func TestSuspendedInstitutionEndsSessions(t *testing.T) {
+	each(t, testSuspendedInstitutionEndsSessions)
+}
 
 func testSuspendedInstitutionEndsSessions(t *testing.T, b *bench) {
 	c := b.hire(NewStaff{Account: "theirs", Role: Clerk, Institution: "0101090517"})
