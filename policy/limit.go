@@ -15,21 +15,27 @@ type Exemption struct {
 	Reply string    // number of HCA's reply; without it there is no exemption
 }
 
-// LimitAt is how many valid certificates the person may hold at that moment: five, or the exemption's number
-// while it runs. An exemption never lowers the limit.
-func LimitAt(e *Exemption, at time.Time) int {
-	if e == nil || e.Reply == "" || !at.Before(e.Until) {
-		return MaxValidCertificates
+// LimitAt is how many valid certificates the person may hold at that moment: as many as the window lets everybody
+// hold, which is five or fewer (HCA-9), or the exemption's number while it runs. An exemption never lowers the limit.
+func LimitAt(most int, e *Exemption, at time.Time) int {
+	most = min(most, MaxValidCertificates)
+	if !ExemptAt(e, at) {
+		return most
 	}
-	return max(e.Limit, MaxValidCertificates)
+	return max(e.Limit, most)
+}
+
+// ExemptAt tells whether an exemption holds at that moment.
+func ExemptAt(e *Exemption, at time.Time) bool {
+	return e != nil && e.Reply != "" && at.Before(e.Until)
 }
 
 // Limit decides whether one more certificate may be begun for a person (HCA-7.5: five valid ones at once, more
 // only on HCA's written reply). held counts the person's valid certificates in the whole window, the requests
 // in flight and those whose outcome is unknown. When an exemption ended it is above five, and nothing new is
 // issued until it is below again.
-func Limit(held int, e *Exemption, at time.Time) Decision {
-	limit := LimitAt(e, at)
+func Limit(held, most int, e *Exemption, at time.Time) Decision {
+	limit := LimitAt(most, e, at)
 	if held < 0 || held >= limit {
 		return Refuse("HCA-7.5", "limit-reached", fmt.Sprintf(
 			"The person already holds, or is being issued, all of the %d mobile certificates allowed; revoke one first, or record HCA's written exemption.", limit))

@@ -32,20 +32,28 @@ func TestLimit(t *testing.T) {
 		{"an exemption without an end", 5, &Exemption{Limit: 10, Reply: "x"}, before, "limit-reached"},
 		{"an exemption never lowers", 4, &Exemption{Limit: 2, Until: noon, Reply: "x"}, before, ""},
 	} {
-		t.Run(c.name, func(t *testing.T) { wantDecision(t, Limit(c.held, c.e, c.at), "HCA-7.5", c.code) })
+		t.Run(c.name, func(t *testing.T) { wantDecision(t, Limit(c.held, MaxValidCertificates, c.e, c.at), "HCA-7.5", c.code) })
 	}
 }
 
 // HCA-7.5: the number itself, on both sides of an exemption's end.
 func TestLimitAt(t *testing.T) {
 	e := &Exemption{Limit: 8, Until: noon, Reply: "115-0042"}
-	if n := LimitAt(nil, noon); n != 5 {
+	for most, want := range map[int]int{3: 3, 6: 5} { // HCA-9: tightened, never loosened
+		if n := LimitAt(most, nil, noon); n != want {
+			t.Errorf("a window's limit of %d: %d, want %d", most, n, want)
+		}
+	}
+	if n := LimitAt(3, e, noon.Add(-time.Second)); n != 8 {
+		t.Errorf("an exemption in a window with a limit of three: %d, want 8", n)
+	}
+	if n := LimitAt(5, nil, noon); n != 5 {
 		t.Errorf("without exemption %d, want 5", n)
 	}
-	if n := LimitAt(e, noon.Add(-time.Second)); n != 8 {
+	if n := LimitAt(5, e, noon.Add(-time.Second)); n != 8 {
 		t.Errorf("while it runs %d, want 8", n)
 	}
-	if n := LimitAt(e, noon); n != 5 {
+	if n := LimitAt(5, e, noon); n != 5 {
 		t.Errorf("at its end %d, want 5", n)
 	}
 }

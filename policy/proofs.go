@@ -48,8 +48,8 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 	"HCA-3.7": {"policy.Person devices.(*Service).EndMembership devices.(*Service).SetStanding",
 		"devices/store.TestMembership devices/store.TestInstitutionsApart policy.TestPerson web/admin.TestStaffingIsImported web/admin.TestAnInstitutionIsStoppedAndResumes",
 		"staffing changes come by web form and CSV, not by API"},
-	"HCA-3.8": {"policy.WindowMayEnrol policy.WindowMayRevoke ra/enrol.(*Service).Sign",
-		"policy.TestWindowMay ra/enrol.TestWindowWithoutStanding ra/exchange.TestNothingLeavesWithoutStanding",
+	"HCA-3.8": {"policy.WindowMayEnrol policy.WindowMayRevoke ra/enrol.(*Service).Sign ra/settings.(*Service).Suspend",
+		"web/admin.TestWindowIsSuspendedByOneAndResumedByTwo policy.TestWindowMay ra/enrol.TestWindowWithoutStanding ra/exchange.TestNothingLeavesWithoutStanding",
 		""},
 
 	"HCA-4.1": {"devices.(*Service).RegisterDevice",
@@ -165,8 +165,8 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 		"",
 		"holders do not log in on a device yet"},
 
-	"HCA-9": {"cmd/certwindow/config.Load",
-		"cmd/certwindow/config.TestLimitsCanOnlyBeTightened",
+	"HCA-9": {"cmd/certwindow/config.Load policy.Setting.Parse policy.Settings.Value ra/settings.(*Service).Acts",
+		"cmd/certwindow/config.TestLimitsCanOnlyBeTightened policy.TestSettingsAreNeverLoosened ra/settings.TestEveryReplicaHoldsToWhatTwoDecided web/admin.TestSettingsAreTightenedByTwo web/admin.TestSettingsHoldAtOnce",
 		"no retention, and no export of a person's data"},
 
 	"SAM-1": {"", "", "not begun"},

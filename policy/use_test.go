@@ -98,7 +98,7 @@ func TestSession(t *testing.T) {
 		{"no times", time.Time{}, time.Time{}, 0, "session-idle"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wantDecision(t, Session(c.started, c.lastUsed, noon, c.idle), "HCA-8.1.1", c.code)
+			wantDecision(t, Session(c.started, c.lastUsed, noon, c.idle, 0), "HCA-8.1.1", c.code)
 		})
 	}
 }

@@ -10,6 +10,14 @@ CREATE TABLE staff_handovers (
     taken_at   TIMESTAMPTZ,
     PRIMARY KEY (staff_id, half)
 );
+CREATE TABLE settings (
+    name     TEXT PRIMARY KEY,
+    value    TEXT NOT NULL,
+    approval TEXT NOT NULL,                     -- empty: what one person may do at once
+    set_by   TEXT NOT NULL,
+    set_at   TIMESTAMPTZ NOT NULL
+);
 
 -- +goose Down
+DROP TABLE settings;
 DROP TABLE staff_handovers;

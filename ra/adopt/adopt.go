@@ -48,6 +48,7 @@ type Register interface {
 type Config struct {
 	Issuers     [][]byte // DER of the issuing CA certificates
 	MaxValidity time.Duration
+	Most        func() int                         // how many valid certificates a person may hold (HCA-7.5, HCA-9)
 	Holder      asn1.ObjectIdentifier              // the subject's attribute that identifies a holder; nil: serialNumber
 	IsCard      func(*certpath.Certificate) bool   // it bears the marks of an IC card's
 	Revoked     func(ra.Certificate) (bool, error) // the HCA's own list
@@ -164,7 +165,7 @@ func (r *Rows) slot(tx Tx, person ra.PersonID) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := ra.Refused(policy.Limit(len(taken), exemption, r.now())); err != nil {
+	if err := ra.Refused(policy.Limit(len(taken), r.cfg.Most(), exemption, r.now())); err != nil {
 		return 0, err
 	}
 	held := make(map[int]bool, len(taken))

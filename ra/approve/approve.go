@@ -27,10 +27,11 @@ const (
 	ChangeStaff       Act = "change-staff"       // its role, institution or contractor's mark (HCA-3.2)
 	ResetStaff        Act = "reset-staff"        // new credentials (HCA-8.2.6(4), HCA-8.2.7(2))
 	ResumeStaff       Act = "resume-staff"       // a stopped account
+	ChangeSetting     Act = "change-setting"     // a limit, within its rule (HCA-9)
 )
 
 // Acts are all of them, in the order that pages show them.
-var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff}
+var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff, ChangeSetting}
 
 // State is where a proposal stands. It changes once.
 type State string
@@ -42,9 +43,6 @@ const (
 	Expired   State = "expired"
 	Withdrawn State = "withdrawn"
 )
-
-// Life is how long a proposal waits for its approval.
-const Life = 72 * time.Hour
 
 // Proposal is one act that waits for a second person, or did.
 type Proposal struct {
@@ -109,13 +107,15 @@ type Service struct {
 	store  Store
 	revoke *revoke.Service
 	others map[Act]Executor
+	life   func() time.Duration
 	now    func() time.Time
 	rand   io.Reader
 }
 
-// New wires the use case. The executors are the acts of other rooms of the house, each proposed by Propose.
-func New(store Store, revocations *revoke.Service, executors map[Act]Executor, now func() time.Time, rand io.Reader) *Service {
-	return &Service{store: store, revoke: revocations, others: executors, now: now, rand: rand}
+// New wires the use case. The executors are the acts of other rooms of the house, each proposed by Propose; life is
+// how long a proposal waits for its approval.
+func New(store Store, revocations *revoke.Service, executors map[Act]Executor, life func() time.Duration, now func() time.Time, rand io.Reader) *Service {
+	return &Service{store: store, revoke: revocations, others: executors, life: life, now: now, rand: rand}
 }
 
 // Proposal is one proposal that the actor may see.
@@ -161,7 +161,7 @@ func (s *Service) Exemption(ctx context.Context, id ra.PersonID) (e *policy.Exem
 		e, err = tx.Exemption(id)
 		return err
 	})
-	if e != nil && policy.LimitAt(e, s.now()) == policy.MaxValidCertificates {
+	if !policy.ExemptAt(e, s.now()) {
 		e = nil
 	}
 	return e, err
@@ -173,7 +173,7 @@ func (s *Service) propose(ctx context.Context, actor ra.Actor, act Act, object s
 	if err != nil {
 		return Proposal{}, err
 	}
-	p := Proposal{ID: id, Act: act, Object: object, ProposedBy: actor.ID, ProposedAt: s.now(), ExpiresAt: s.now().Add(Life), State: Proposed}
+	p := Proposal{ID: id, Act: act, Object: object, ProposedBy: actor.ID, ProposedAt: s.now(), ExpiresAt: s.now().Add(s.life()), State: Proposed}
 	e := ra.Event{Actor: actor, Act: "approval.propose", Object: "approval/" + id, Institution: actor.Institution, Clause: "HCA-8.1.6",
 		Details: map[string]string{"act": string(act), "object": object}}
 	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {

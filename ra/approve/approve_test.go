@@ -19,6 +19,9 @@ import (
 	"certwindow/ra/store/storetest"
 )
 
+// life is that of a proposal.
+const life = 72 * time.Hour
+
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 var ctx = context.Background()
@@ -44,8 +47,8 @@ func newOffice(t testing.TB, db *store.DB) *office {
 	o := &office{World: storetest.NewWorld(t, db), clerk: staff("clerk", storetest.Window), second: staff("second", storetest.Window),
 		third: staff("third", ""), other: staff("other", storetest.Clinic)}
 	o.revoke = revoke.NewService(store.RevokeStore{Store: o.Store}, storetest.Accepts{},
-		revoke.Config{Window: storetest.Window, MessageLife: 5 * time.Minute}, o.Clock.Now, rand.Reader)
-	o.Service = approve.New(store.ApproveStore{Store: o.Store}, o.revoke, nil, o.Clock.Now, rand.Reader)
+		revoke.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute)}, o.Clock.Now, rand.Reader)
+	o.Service = approve.New(store.ApproveStore{Store: o.Store}, o.revoke, nil, policy.Always(life), o.Clock.Now, rand.Reader)
 	o.doctor = o.Doctor(t, "陳小華", "1001")
 	o.cert = o.Issue(t, o.doctor, o.Phone(t, storetest.Window, o.doctor), 1, nil)
 	return o
@@ -202,7 +205,7 @@ func TestExpired(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		o := newOffice(t, db)
 		p := o.proposed(t)
-		o.Clock.Advance(approve.Life - time.Second)
+		o.Clock.Advance(life - time.Second)
 		if n, err := o.Expire(ctx); n != 0 || err != nil {
 			t.Errorf("a second before: %d, %v", n, err)
 		}

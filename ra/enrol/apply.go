@@ -35,7 +35,7 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 	now := s.now().Truncate(time.Second) // the text shows whole seconds
 	a := ra.Application{ID: ra.ApplicationID(id), Kind: ra.Enrolment, Insertion: n.Insertion, State: ra.AppAwaitingSignature, PersonID: n.Person, DeviceID: n.Device,
 		Institution: n.Institution, Scope: n.Scope, KeyDesign: n.KeyDesign, Carrier: n.Carrier, Algorithm: n.Algorithm, Nonce: nonce,
-		Challenge: challenge, Deadline: now.Add(s.cfg.MessageLife), CreatedBy: actor.ID, CreatedAt: now, UpdatedAt: now}
+		Challenge: challenge, Deadline: now.Add(s.cfg.MessageLife()), CreatedBy: actor.ID, CreatedAt: now, UpdatedAt: now}
 
 	e := ra.Event{Actor: actor, Act: "enrol.begin", Object: object(a.ID), Institution: n.Institution,
 		Details: map[string]string{"scope": strings.Join(n.Scope, " "), "key": string(n.KeyDesign), "device": string(n.Device)}}
@@ -169,7 +169,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 		if a.Slot, err = s.takeSlot(tx, a.PersonID); err != nil {
 			return err
 		}
-		a.Deadline = s.now().Add(s.cfg.KeyLife)
+		a.Deadline = s.now().Add(s.cfg.KeyLife())
 		e.Details = sig.About(v)
 		return tx.UpdateApplication(a, from)
 	})
@@ -199,7 +199,7 @@ func (s *Service) takeSlot(tx Tx, person ra.PersonID) (*int, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ra.Refused(policy.Limit(len(taken), exemption, s.now())); err != nil {
+	if err := ra.Refused(policy.Limit(len(taken), s.cfg.Most(), exemption, s.now())); err != nil {
 		return nil, err
 	}
 	held := make(map[int]bool, len(taken))

@@ -105,11 +105,12 @@ type Keys interface {
 // Standing tells how the window itself stands with the HCA (HCA-3.1, HCA-3.8).
 type Standing func(ctx context.Context) policy.WindowStanding
 
-// Config holds what an operator may tighten.
+// Config holds what a window may tighten; it is asked at each use (HCA-9).
 type Config struct {
 	Window      ra.InstitutionCode
-	MessageLife time.Duration // at most policy.MaxMessageLife (HCA-8.1.4)
-	KeyLife     time.Duration // how long after consent the key may be made
+	MessageLife func() time.Duration // at most policy.MaxMessageLife (HCA-8.1.4)
+	KeyLife     func() time.Duration // how long after consent the key may be made
+	Most        func() int           // how many valid certificates a person may hold; at most five (HCA-7.5)
 }
 
 // Service is the use case.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/csr"
 	"certwindow/ra/enrol"
@@ -32,7 +33,7 @@ func newDesk(t testing.TB, db *store.DB) *desk {
 	t.Helper()
 	d := &desk{World: storetest.NewWorld(t, db)}
 	d.Service = enrol.NewService(store.EnrolStore{Store: d.Store}, storetest.Accepts{}, nil, storetest.Good,
-		enrol.Config{Window: storetest.Window, MessageLife: 5 * time.Minute, KeyLife: 15 * time.Minute}, d.Clock.Now, rand.Reader)
+		enrol.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(15 * time.Minute), Most: policy.Always(policy.MaxValidCertificates)}, d.Clock.Now, rand.Reader)
 	d.doctor = d.Doctor(t, "陳小華", "1234567890123456")
 	d.phone = d.Phone(t, storetest.Window, d.doctor)
 	d.clerk = ra.Actor{Kind: ra.ActorStaff, ID: "clerk", Institution: storetest.Window, Session: "session"}

@@ -18,7 +18,7 @@ import (
 // serve gives the desk a use case with other parts.
 func (d *desk) serve(c enrol.Consent, keys enrol.Keys, standing func(context.Context) policy.WindowStanding) {
 	d.Service = enrol.NewService(store.EnrolStore{Store: d.Store}, c, keys, standing,
-		enrol.Config{Window: storetest.Window, MessageLife: 5 * time.Minute, KeyLife: 15 * time.Minute}, d.Clock.Now, rand.Reader)
+		enrol.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(15 * time.Minute), Most: policy.Always(policy.MaxValidCertificates)}, d.Clock.Now, rand.Reader)
 }
 
 // HCA-6.0, HCA-7.3: consent, phone and key are one chain. A request that breaks it anywhere is refused, and the

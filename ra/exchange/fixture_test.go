@@ -57,9 +57,9 @@ func newGate(t testing.TB, db *store.DB, sim *hcatest.Window) *gate {
 	g.Clock.Set(time.Now())
 	g.adapter = newAdapter(t, sim.Server.CMCURL, sim.Server.TLSRoots(), sim.Server.Root().Raw, sim.Signer, 0)
 	g.enrol = enrol.NewService(store.EnrolStore{Store: g.Store}, storetest.Accepts{}, nil, storetest.Good,
-		enrol.Config{Window: storetest.Window, MessageLife: 5 * time.Minute, KeyLife: 15 * time.Minute}, g.Clock.Now, rand.Reader)
+		enrol.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(15 * time.Minute), Most: policy.Always(policy.MaxValidCertificates)}, g.Clock.Now, rand.Reader)
 	g.revoke = revoke.NewService(store.RevokeStore{Store: g.Store}, storetest.Accepts{},
-		revoke.Config{Window: storetest.Window, MessageLife: 5 * time.Minute}, g.Clock.Now, rand.Reader)
+		revoke.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute)}, g.Clock.Now, rand.Reader)
 	subject := sim.Card.Certificate.Subject
 	g.doctor = g.Doctor(t, subject.CommonName, subject.SerialNumber)
 	g.phone = g.Phone(t, storetest.Window, g.doctor)

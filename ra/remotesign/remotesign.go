@@ -122,6 +122,8 @@ type Config struct {
 	Statement crypto.Signer // signs status statements and the activation key; a P-256 key in the HSM
 	KeyID     string        // the kid of Statement
 	Issuer    string        // names the window in its statements
+	// Life is how long a phone may rely on a status statement: at most ten minutes (HCA-7.2, HCA-9).
+	Life func() time.Duration
 	// ActivationKey is what phones encrypt their secrets to, an uncompressed P-256 point.
 	ActivationKey []byte
 	// ChallengeKey makes the challenges of the app's own signatures, the same in every replica.
@@ -134,9 +136,6 @@ type Config struct {
 	Rand         io.Reader
 }
 
-// StatementLife is how long a phone may rely on a status statement.
-const StatementLife = 10 * time.Minute
-
 // signTime bounds one release: a wait for a free session of the module, and every signature of a batch.
 const signTime = 60 * time.Second
 
@@ -148,7 +147,7 @@ type Service struct {
 
 // New wires the use case, and refuses a configuration with a gap.
 func New(c Config) (*Service, error) {
-	if c.Store == nil || c.Keys == nil || c.Statement == nil || c.KeyID == "" || c.Issuer == "" || len(c.ActivationKey) == 0 || c.ChallengeKey.Len() == 0 ||
+	if c.Store == nil || c.Keys == nil || c.Statement == nil || c.KeyID == "" || c.Issuer == "" || c.Life == nil || len(c.ActivationKey) == 0 || c.ChallengeKey.Len() == 0 ||
 		c.Factors == nil || c.Clients == nil || c.Now == nil || c.Rand == nil {
 		return nil, errors.New("remotesign: a dependency is missing")
 	}

@@ -35,7 +35,7 @@ func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID
 		return "", s.refused(ctx, e, err)
 	}
 	now := s.Now()
-	until := now.Add(StatementLife)
+	until := now.Add(s.Life())
 	if until.After(c.NotAfter) {
 		until = c.NotAfter
 	}

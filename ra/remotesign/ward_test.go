@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -97,7 +98,7 @@ func (w *ward) serve(t testing.TB, change func(*remotesign.Config)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := remotesign.Config{Store: store.SignStore{Store: w.Store}, Keys: w.token, Statement: w.statement, KeyID: "status", Issuer: "https://window.example.org",
+	c := remotesign.Config{Life: policy.Always(10 * time.Minute), Store: store.SignStore{Store: w.Store}, Keys: w.token, Statement: w.statement, KeyID: "status", Issuer: "https://window.example.org",
 		ActivationKey: activation, ChallengeKey: hsm.NewSecret([]byte("challenge key")), Factors: password("right"), Clients: w.systems,
 		Zones: policy.Zones{Closed: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Clock.Now, Rand: rand.Reader}
 	if change != nil {

@@ -63,10 +63,10 @@ type Store interface {
 	View(ctx context.Context, fn func(Tx) error) error
 }
 
-// Config holds what an operator may tighten.
+// Config holds what a window may tighten; it is asked at each use (HCA-9).
 type Config struct {
 	Window      ra.InstitutionCode
-	MessageLife time.Duration // at most policy.MaxMessageLife (HCA-8.1.4)
+	MessageLife func() time.Duration // at most policy.MaxMessageLife (HCA-8.1.4)
 }
 
 // Service is the use case.
@@ -126,7 +126,7 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID
 	if err != nil {
 		return a, err
 	}
-	a.Reason, a.Deadline = reason, now.Add(s.cfg.MessageLife)
+	a.Reason, a.Deadline = reason, now.Add(s.cfg.MessageLife())
 	if a.Nonce, err = ra.NewNonceValue(s.rand); err != nil {
 		return a, err
 	}

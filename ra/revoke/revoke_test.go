@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/enrol"
 	"certwindow/ra/revoke"
@@ -31,7 +32,7 @@ func newDesk(t testing.TB, db *store.DB) *desk {
 	t.Helper()
 	d := &desk{World: storetest.NewWorld(t, db), clerk: ra.Actor{Kind: ra.ActorStaff, ID: "clerk", Institution: storetest.Window, Session: "session"}}
 	d.Service = revoke.NewService(store.RevokeStore{Store: d.Store}, storetest.Accepts{},
-		revoke.Config{Window: storetest.Window, MessageLife: 5 * time.Minute}, d.Clock.Now, rand.Reader)
+		revoke.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute)}, d.Clock.Now, rand.Reader)
 	doctor := d.Doctor(t, "陳小華", "1001")
 	d.cert = d.Issue(t, doctor, d.Phone(t, storetest.Window, doctor), 1, nil)
 	return d

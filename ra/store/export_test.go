@@ -4,10 +4,11 @@ import (
 	"certwindow/ra"
 	"certwindow/ra/approve"
 	"certwindow/ra/intake"
+	"certwindow/ra/settings"
 )
 
 // Models are the types that this package reads and writes its tables by.
 func Models() []any {
 	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{}, &intake.Import{}, &importLine{},
-		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}, &signatureAuthorisation{}, &signatureHash{}}
+		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}, &settings.Row{}, &signatureAuthorisation{}, &signatureHash{}}
 }

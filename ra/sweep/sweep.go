@@ -77,15 +77,15 @@ type Service struct {
 	store    Store
 	revoker  Revoker
 	upstream Upstream
-	cfg      Config
+	caps     func() Config
 	name     string // this replica
 	now      func() time.Time
 	rand     io.Reader
 }
 
-// New wires the use case; name tells this replica from the others.
-func New(store Store, revoker Revoker, upstream Upstream, cfg Config, name string, now func() time.Time, rand io.Reader) *Service {
-	return &Service{store: store, revoker: revoker, upstream: upstream, cfg: cfg, name: name, now: now, rand: rand}
+// New wires the use case; the caps are asked at each run, name tells this replica from the others.
+func New(store Store, revoker Revoker, upstream Upstream, caps func() Config, name string, now func() time.Time, rand io.Reader) *Service {
+	return &Service{store: store, revoker: revoker, upstream: upstream, caps: caps, name: name, now: now, rand: rand}
 }
 
 const (
@@ -206,7 +206,8 @@ func (s *Service) finish(ctx context.Context, r *Report) error {
 			revocations++
 		}
 	}
-	capped := policy.SweepCap(revocations, valid, s.cfg.CapPercent, s.cfg.CapAbsolute)
+	caps := s.caps()
+	capped := policy.SweepCap(revocations, valid, caps.CapPercent, caps.CapAbsolute)
 	if !capped.Allowed {
 		r.OverCap, r.Note = true, capped.Detail
 	}

@@ -45,7 +45,7 @@ func newWard(t testing.TB, db *store.DB) *ward {
 	w := &ward{World: storetest.NewWorld(t, db), list: list{revoked: map[string]bool{}}}
 	w.doctor = w.Doctor(t, "陳小華", "1001")
 	w.revoker = revoke.NewService(store.RevokeStore{Store: w.Store}, storetest.Accepts{},
-		revoke.Config{Window: storetest.Window, MessageLife: 5 * time.Minute}, w.Clock.Now, rand.Reader)
+		revoke.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute)}, w.Clock.Now, rand.Reader)
 	return w
 }
 
@@ -53,7 +53,7 @@ func newWard(t testing.TB, db *store.DB) *ward {
 var all = sweep.Config{CapPercent: 100, CapAbsolute: 1000}
 
 func (w *ward) service(cfg sweep.Config, name string) *sweep.Service {
-	return sweep.New(store.SweepStore{Store: w.Store}, w.revoker, &w.list, cfg, name, w.Clock.Now, rand.Reader)
+	return sweep.New(store.SweepStore{Store: w.Store}, w.revoker, &w.list, policy.Always(cfg), name, w.Clock.Now, rand.Reader)
 }
 
 func (w *ward) run(t testing.TB, dry bool) sweep.Report {

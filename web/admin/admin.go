@@ -111,6 +111,7 @@ type Config struct {
 	Enrolments  Enrolments
 	Revocations Revocations
 	Approvals   Approvals
+	Settings    Settings
 	Cards       Cards
 	CardClaims  CardClaims
 	Exchange    Exchange
@@ -128,9 +129,6 @@ type Config struct {
 	// ServiSign are those at which HCAServiSign may listen. The page takes the first that answers; one must be named.
 	CardComponent string
 	ServiSign     []string
-	// CardPINOnPage shows a field for the card's PIN, which goes from the page to the component and never to us.
-	// Components that ask for the PIN themselves need none.
-	CardPINOnPage bool
 	// BindText is what the QR of a device's binding holds, of the one-time code.
 	BindText func(code string) string
 }
@@ -149,7 +147,7 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.CountLog == nil ||
+		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Settings == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.CountLog == nil ||
 		cfg.Record == nil || cfg.Evidence == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}

@@ -60,6 +60,8 @@ func (p *page) approvalLines(list []approve.Proposal) ([]approvalLine, error) {
 		t, err := x.Terms()
 		if err == nil && t.Serial != "" {
 			l.About = t.Serial
+		} else if err == nil && kind == "setting" {
+			l.About = p.words().say("setting." + id)
 		} else if err == nil && kind == "staff" {
 			l.About = t.Facts["account"]
 		} else if kind == "person" {
@@ -218,6 +220,8 @@ func (w catalogue) fact(name, value string) string {
 	switch kind := strings.TrimPrefix(name, "was-"); {
 	case value == "yes" || value == "no":
 		return w.say("answer." + value)
+	case kind == "setting":
+		return w.say("setting." + value)
 	case kind == "role":
 		return w.say("role." + value)
 	case kind == "institution" && value == "":

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/consent"
 	"certwindow/ra/enrol"
@@ -89,7 +90,7 @@ func (p *page) counter() error {
 	}
 	left := a.Deadline.Sub(p.site.Now())
 	d := counterData{App: a, Name: mask.Name(x.Name), NationalID: mask.ID(x.NationalID), Device: code, Text: string(a.Text),
-		Steps: stepsOf(a), PINOnPage: p.site.CardPINOnPage,
+		Steps: stepsOf(a), PINOnPage: p.site.Settings.Now().Mark(policy.PINOnPage),
 		Signable: a.State == ra.AppAwaitingSignature && left > 0, Seconds: max(0, int(left/time.Second))}
 	d.Result = p.answer(a).Result
 	d.OnWay = slices.ContainsFunc(d.Steps, func(s step) bool { return s.Here })

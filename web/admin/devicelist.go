@@ -68,11 +68,11 @@ func (p *page) deviceQuery(a asked) devices.DeviceQuery {
 	q := devices.DeviceQuery{State: ra.DeviceState(a.get("state")), Platform: ra.Platform(a.get("platform")), Code: a.get("code"),
 		Institution: ra.InstitutionCode(a.get("institution")), User: ra.PersonID(a.get("person")), Order: a.order, Limit: a.limit}
 	if a.get("silent") != "" {
-		q.SilentSince = p.site.Now().AddDate(0, 0, -silentDays)
+		q.SilentSince = p.site.Now().AddDate(0, 0, -p.silentDays())
 	}
 	return q
 }
 
 func (p *page) silentOptions() []option {
-	return []option{{Label: p.words().say("filter.all")}, {Value: "1", Label: p.words().say("device.silent-for", silentDays)}}
+	return []option{{Label: p.words().say("filter.all")}, {Value: "1", Label: p.words().say("device.silent-for", p.silentDays())}}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certwindow/devices"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/approve"
 	"certwindow/ra/enrol"
@@ -52,7 +53,7 @@ var (
 const countUpTo = 100
 
 // silentDays is after how many days without a word a bound device is asked after (HCA-3.6).
-const silentDays = 30
+func (p *page) silentDays() int { return p.site.Settings.Now().Number(policy.SilentDays) }
 
 // sweepLate is after how long without an inventory something must be wrong (HCA-3.6): it runs at least daily.
 const sweepLate = 48 * time.Hour
@@ -268,12 +269,12 @@ func (p *page) silentTasks() ([]task, error) {
 	if !p.among(mendsApplications) {
 		return nil, nil
 	}
-	list, err := p.site.Registry.Devices(p.ctx(), p.actor(), devices.DeviceQuery{SilentSince: p.site.Now().AddDate(0, 0, -silentDays), Limit: countUpTo + 1})
+	list, err := p.site.Registry.Devices(p.ctx(), p.actor(), devices.DeviceQuery{SilentSince: p.site.Now().AddDate(0, 0, -p.silentDays()), Limit: countUpTo + 1})
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	w := p.words()
-	return []task{{Text: w.say("task.silent", w.count(min(len(list), countUpTo), len(list) > countUpTo), silentDays), Path: "/devices?silent=1", Rule: "HCA-3.6"}}, nil
+	return []task{{Text: w.say("task.silent", w.count(min(len(list), countUpTo), len(list) > countUpTo), p.silentDays()), Path: "/devices?silent=1", Rule: "HCA-3.6"}}, nil
 }
 
 // healthTasks are the parts of the house that did not answer.

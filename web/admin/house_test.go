@@ -41,6 +41,7 @@ import (
 	"certwindow/ra/intake"
 	"certwindow/ra/jobs"
 	"certwindow/ra/revoke"
+	"certwindow/ra/settings"
 	"certwindow/ra/store"
 	"certwindow/web"
 	"certwindow/web/session"
@@ -61,6 +62,7 @@ type house struct {
 	enrol    *enrol.Service
 	revoke   *revoke.Service
 	approve  *approve.Service
+	settings *settings.Service
 	exchange *exchange.Service
 	intake   *intake.Service
 	store    *store.Store
@@ -68,6 +70,8 @@ type house struct {
 	pki      *cardtest.PKI
 	cards    map[string]*cardtest.Card // by the holder in their certificate
 	staff    map[session.Role]staffer
+
+	suspended func() bool // by the HCA
 
 	mu sync.Mutex
 	at time.Time
@@ -126,7 +130,7 @@ func (h *house) judge(ctx context.Context, want consent.Expected, der []byte) (*
 }
 
 func (h *house) standing(context.Context) policy.WindowStanding {
-	return policy.WindowStanding{Acknowledged: true, OwnInstitution: true, NotBefore: h.now().Add(-time.Hour), NotAfter: h.now().Add(time.Hour),
+	return policy.WindowStanding{Suspended: h.suspended(), Acknowledged: true, OwnInstitution: true, NotBefore: h.now().Add(-time.Hour), NotAfter: h.now().Add(time.Hour),
 		RevocationKnown: true, KeyMatches: true}
 }
 
@@ -135,7 +139,7 @@ func build(t *testing.T) *house { return buildWith(t, "http://localhost:61161") 
 // buildWith makes a house whose counter talks to a card component at this origin.
 func buildWith(t *testing.T, component string) *house {
 	t.Helper()
-	h := &house{t: t, at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), cards: map[string]*cardtest.Card{}, staff: map[session.Role]staffer{}}
+	h := &house{t: t, at: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), cards: map[string]*cardtest.Card{}, staff: map[session.Role]staffer{}, suspended: policy.Always(false)}
 	var err error
 	if h.db, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "w.db")); err != nil {
 		t.Fatal(err)
@@ -151,11 +155,12 @@ func buildWith(t *testing.T, component string) *house {
 	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(*gorm.DB) error { return nil }}, h.now, rand.Reader)
 	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, h.now, rand.Reader)
+	h.settings = settings.New(store.SettingsStore{Store: h.store}, nil, h.now)
 	h.registry = devices.New(register, h.now, rand.Reader)
 	h.pki = cardtest.New(t, h.at)
-	h.enrol = enrol.NewService(store.EnrolStore{Store: h.store}, h, nil, h.standing, enrol.Config{Window: ownCode, MessageLife: 5 * time.Minute, KeyLife: time.Hour}, h.now, rand.Reader)
-	h.revoke = revoke.NewService(store.RevokeStore{Store: h.store}, h, revoke.Config{Window: ownCode, MessageLife: 5 * time.Minute}, h.now, rand.Reader)
-	h.accounts, err = session.New(h.db.Gorm, session.Deps{Sealer: sealer, Now: h.now, Rand: rand.Reader, Audit: store.AppendEvent, Idle: 10 * time.Minute,
+	h.enrol = enrol.NewService(store.EnrolStore{Store: h.store}, h, nil, h.standing, enrol.Config{Window: ownCode, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(time.Hour), Most: policy.Always(policy.MaxValidCertificates)}, h.now, rand.Reader)
+	h.revoke = revoke.NewService(store.RevokeStore{Store: h.store}, h, revoke.Config{Window: ownCode, MessageLife: policy.Always(5 * time.Minute)}, h.now, rand.Reader)
+	h.accounts, err = session.New(h.db.Gorm, session.Deps{Sealer: sealer, Now: h.now, Rand: rand.Reader, Audit: store.AppendEvent, Idle: h.settings.Life(policy.Idle), Longest: h.settings.Life(policy.SessionLife),
 		Cost: factor.PasswordCost{Time: 1, Memory: 64, Threads: 1}, Pepper: func(_ context.Context, data []byte) ([]byte, error) {
 			m := hmac.New(sha256.New, []byte("pepper"))
 			m.Write(data)
@@ -168,14 +173,14 @@ func buildWith(t *testing.T, component string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acts := h.accounts.Acts()
+	acts := h.acts()
 	maps.Copy(acts, CardChanges(h.registry, func(tx approve.Tx) (devices.Tx, error) { return register.In(tx.(interface{ DB() *gorm.DB }).DB()), nil }, h.now))
-	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, acts, h.now, rand.Reader)
+	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, acts, policy.Always(72*time.Hour), h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.openIntake()
 	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
-		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, AuditLog: h.auditLog, CardComponent: component,
+		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,
 		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})
@@ -193,6 +198,13 @@ func buildWith(t *testing.T, component string) *house {
 func logQuery(q LogQuery) store.AuditQuery {
 	return store.AuditQuery{Institution: q.Institution, Object: q.Object, Act: q.Act, Actor: q.Actor, Outcome: q.Outcome, Clause: q.Clause,
 		From: q.From, To: q.To, Before: q.Before, After: q.After, OldestFirst: q.OldestFirst, Limit: q.Limit}
+}
+
+// acts are what two persons decide in this house.
+func (h *house) acts() map[approve.Act]approve.Executor {
+	all := h.accounts.Acts()
+	maps.Copy(all, h.settings.Acts())
+	return all
 }
 
 func (h *house) auditLog(ctx context.Context, q LogQuery) (out []audit.Record, err error) {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/text/encoding/traditionalchinese"
 
 	"certwindow/devices"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/adopt"
 	"certwindow/ra/cardmsg/cardtest"
@@ -33,7 +34,7 @@ import (
 
 // openIntake wires imports as the window does. A certificate with an even serial number counts as revoked.
 func (h *house) openIntake() {
-	certificates := adopt.New(store.AdoptStore{Store: h.store}, h.registry, adopt.Config{Issuers: [][]byte{h.pki.CA.Cert.Raw}, MaxValidity: 5 * 366 * 24 * time.Hour,
+	certificates := adopt.New(store.AdoptStore{Store: h.store}, h.registry, adopt.Config{Issuers: [][]byte{h.pki.CA.Cert.Raw}, MaxValidity: 5 * 366 * 24 * time.Hour, Most: policy.Always(policy.MaxValidCertificates),
 		IsCard:  func(c *certpath.Certificate) bool { return len(c.Policies) > 0 },
 		Revoked: func(c ra.Certificate) (bool, error) { return strings.HasSuffix(c.Serial, "0"), nil }}, h.now, rand.Reader)
 	h.intake = intake.New(store.IntakeStore{Store: h.store}, map[intake.Kind]intake.Rows{intake.Persons: devices.PersonRows{Service: h.registry},

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/web/problem"
 	"certwindow/web/session"
@@ -35,7 +36,7 @@ type cardText struct {
 var cardScripts = []string{"card.js", "servisign.js", "signin.js"}
 
 func (p *page) cardText(c session.Challenge) cardText {
-	t := cardText{Text: string(c.Text), Nonce: c.Nonce, Seconds: int(c.ExpiresAt.Sub(p.site.Now()) / time.Second), PINOnPage: p.site.CardPINOnPage}
+	t := cardText{Text: string(c.Text), Nonce: c.Nonce, Seconds: int(c.ExpiresAt.Sub(p.site.Now()) / time.Second), PINOnPage: p.site.Settings.Now().Mark(policy.PINOnPage)}
 	for _, code := range cardCodes {
 		t.CardErrors = append(t.CardErrors, cardError{code, p.words().say("card." + code)})
 	}

@@ -30,7 +30,7 @@ func families() map[string][]string {
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
 		"import.kind.": texts(intake.Kinds), "institution.event.": texts(devices.InstitutionEvents[:4]), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
-		"answer.": {"yes", "no"}, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
+		"answer.": {"yes", "no"}, "setting.": settingNames(), "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},
 		"action.": {"revoke", "record", "none"}, "clause.": {"tested", "enforced", "not-yet"}, "help.title.": topicNames(), "help.about.": topicNames(),
@@ -38,6 +38,13 @@ func families() map[string][]string {
 		"stuck.":   {"disputed", "requested", "sent"},
 		"problem.": {"internal", "malformed", "refused", "conflict", "not-found", "unauthenticated", "forbidden", "too-many", "unavailable"},
 	}
+}
+
+func settingNames() (out []string) {
+	for _, s := range policy.AllSettings() {
+		out = append(out, string(s.Name))
+	}
+	return out
 }
 
 var halves = []string{"password", "code"}

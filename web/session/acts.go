@@ -211,8 +211,8 @@ func (s *Service) mayReset(tx approve.Tx, actor ra.Actor, object string, f appro
 	return err
 }
 
-// reset makes what is to be replaced useless at once, opens the locks (HCA-8.2.6(4), HCA-8.2.7(2)) and ends the
-// sessions. The new halves are made when they are handed over, after the owner was identified again.
+// reset makes what is to be replaced useless at once, opens the locks (HCA-8.2.6(4), HCA-8.2.7(2)), takes the
+// card away and ends the sessions. The new halves are made when they are handed over, after the owner was identified again.
 func (s *Service) reset(tx approve.Tx, a approve.Approval) error {
 	n, err := terms(a.Facts, Staff{}.ResetFacts(false, false))
 	if err != nil {
@@ -235,6 +235,10 @@ func (s *Service) reset(tx approve.Tx, a approve.Approval) error {
 	}
 	if err := changed(db.Model(&staffRow{}).Where("id = ?", row.ID).UpdateColumns(set)); err != nil {
 		return err
+	}
+	// Whoever had got into the account may have linked a card of his own.
+	if err := db.Where("staff_id = ?", row.ID).Delete(&cardRow{}).Error; err != nil {
+		return internal("write", err)
 	}
 	return s.carriedOut(tx, db, a, "staff.reset", row.ID, password, code)
 }

@@ -40,7 +40,7 @@ func (s *Service) Authenticate(ctx context.Context, token Secret, background boo
 		return Session{}, err
 	}
 	now := s.moment()
-	if d := policy.Session(r.StartedAt, r.LastUsedAt, now, s.Idle); !d.Allowed {
+	if d := policy.Session(r.StartedAt, r.LastUsedAt, now, s.Idle(), s.Longest()); !d.Allowed {
 		if err := s.end(ctx, r.Hash); err != nil {
 			return Session{}, err
 		}
@@ -71,7 +71,7 @@ func (s *Service) Authenticate(ctx context.Context, token Secret, background boo
 
 // EndsAt is when the session ends if it is not used again.
 func (x Session) EndsAt() time.Time {
-	idle, most := x.LastUsed.Add(x.Idle), x.StartedAt.Add(policy.MaxSession)
+	idle, most := x.LastUsed.Add(x.Idle), x.StartedAt.Add(x.Longest)
 	if idle.Before(most) {
 		return idle
 	}
@@ -129,7 +129,7 @@ func (s *Service) leave(tx *gorm.DB, x Session) error {
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.moment()
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := s.over(tx, "last_used_at <= ? OR started_at <= ?", now.Add(-s.Idle), now.Add(-policy.MaxSession)); err != nil {
+		if err := s.over(tx, "last_used_at <= ? OR started_at <= ?", now.Add(-s.Idle()), now.Add(-s.Longest())); err != nil {
 			return err
 		}
 		for _, x := range []struct {

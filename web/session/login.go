@@ -271,5 +271,5 @@ func (s *Service) newGrant(row staffRow, method, address string, now time.Time) 
 
 func (s *Service) session(st Staff, r sessionRow) Session {
 	return Session{Staff: st, CSRF: r.CSRF, Name: hex.EncodeToString(s.Sealer.Hash("session.name", string(r.Hash))[:8]),
-		Method: r.Method, StartedAt: r.StartedAt, Idle: s.Idle, LastUsed: r.LastUsedAt, hash: r.Hash}
+		Method: r.Method, StartedAt: r.StartedAt, Idle: s.Idle(), Longest: s.Longest(), LastUsed: r.LastUsedAt, hash: r.Hash}
 }

@@ -68,6 +68,7 @@ type Session struct {
 	Method    string // how it was begun: "password" or "card"
 	StartedAt time.Time
 	Idle      time.Duration // how long it may lie unused
+	Longest   time.Duration // how long it lasts however much it is used
 	LastUsed  time.Time
 
 	hash []byte
@@ -95,10 +96,11 @@ type Deps struct {
 	Audit  func(tx *gorm.DB, e ra.Event) error // appends in the same transaction
 	// Institution tells whether an institution is active; its accounts sign in and stay signed in only while it is.
 	Institution func(ctx context.Context, code ra.InstitutionCode) (active bool, err error)
-	Cards       *Cards              // nil: nobody signs in by card
-	Idle        time.Duration       // at most ten minutes (HCA-8.1.1)
-	Cost        factor.PasswordCost // zero: factor.DefaultCost
-	Issuer      string              // shown by authenticator apps beside the account
+	Cards       *Cards               // nil: nobody signs in by card
+	Idle        func() time.Duration // at most ten minutes (HCA-8.1.1); asked at each use
+	Longest     func() time.Duration // of a session however much it is used: at most twelve hours
+	Cost        factor.PasswordCost  // zero: factor.DefaultCost
+	Issuer      string               // shown by authenticator apps beside the account
 }
 
 // passwordLabel keeps the passwords of staff apart from every other kind.
@@ -112,16 +114,14 @@ type Service struct {
 	hasher *factor.Hasher
 }
 
-// New makes the service, or refuses when a dependency is missing or the idle limit is past the rule's.
+// New makes the service, or refuses when a dependency is missing.
 func New(db *gorm.DB, d Deps) (*Service, error) {
-	if db == nil || d.Sealer == nil || d.Pepper == nil || d.Now == nil || d.Rand == nil || d.Audit == nil || d.Institution == nil {
+	if db == nil || d.Sealer == nil || d.Pepper == nil || d.Now == nil || d.Rand == nil || d.Audit == nil || d.Institution == nil ||
+		d.Idle == nil || d.Longest == nil {
 		return nil, errors.New("session: a dependency is missing")
 	}
 	if d.Cards != nil && (d.Cards.Judge == nil || d.Cards.Window == "" || d.Cards.Site == "") {
 		return nil, errors.New("session: signing in by card needs its judge, the window and the site")
-	}
-	if d.Idle <= 0 || d.Idle > policy.MaxIdle {
-		return nil, errors.New("session: the idle limit must be above zero and at most ten minutes (HCA-8.1.1)")
 	}
 	if d.Issuer == "" {
 		d.Issuer = "certwindow"

@@ -15,6 +15,7 @@ import (
 
 	"certwindow/devices/appcred/factor"
 	"certwindow/hsm/seal"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/approve"
 	"certwindow/ra/cardmsg/cardtest"
@@ -64,7 +65,7 @@ func newBench(t *testing.T, db *store.DB) *bench {
 		t.Fatal(err)
 	}
 	b.Service, err = New(db.Gorm, Deps{Sealer: sealer, Pepper: b.pepper, Now: b.now, Rand: rand.Reader,
-		Audit: b.audit, Idle: 10 * time.Minute, Cost: cheap, Cards: &Cards{Judge: b, Window: "0101090517", Site: "https://window.example"},
+		Audit: b.audit, Idle: policy.Always(10 * time.Minute), Longest: policy.Always(policy.MaxSession), Cost: cheap, Cards: &Cards{Judge: b, Window: "0101090517", Site: "https://window.example"},
 		Institution: func(_ context.Context, code ra.InstitutionCode) (bool, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -74,7 +75,7 @@ func newBench(t *testing.T, db *store.DB) *bench {
 		t.Fatal(err)
 	}
 	w := storetest.NewWorld(t, db)
-	b.approve = approve.New(store.ApproveStore{Store: w.Store}, nil, b.Acts(), b.now, rand.Reader)
+	b.approve = approve.New(store.ApproveStore{Store: w.Store}, nil, b.Acts(), policy.Always(72*time.Hour), b.now, rand.Reader)
 	return b
 }
 
@@ -236,9 +237,9 @@ func TestNewRefusesWhatIsMissingOrLoose(t *testing.T) { each(t, testNewRefusesWh
 func testNewRefusesWhatIsMissingOrLoose(t *testing.T, b *bench) {
 	for name, change := range map[string]func(*Deps){
 		"sealer": func(d *Deps) { d.Sealer = nil }, "pepper": func(d *Deps) { d.Pepper = nil }, "now": func(d *Deps) { d.Now = nil },
-		"rand": func(d *Deps) { d.Rand = nil }, "audit": func(d *Deps) { d.Audit = nil }, "no idle": func(d *Deps) { d.Idle = 0 },
+		"rand": func(d *Deps) { d.Rand = nil }, "audit": func(d *Deps) { d.Audit = nil }, "no idle": func(d *Deps) { d.Idle = nil },
 		"institution": func(d *Deps) { d.Institution = nil }, "cards": func(d *Deps) { d.Cards = &Cards{Judge: b} },
-		"idle past HCA-8.1.1": func(d *Deps) { d.Idle = 10*time.Minute + time.Second }, "cost": func(d *Deps) { d.Cost = factor.PasswordCost{Time: 1} },
+		"no longest": func(d *Deps) { d.Longest = nil }, "cost": func(d *Deps) { d.Cost = factor.PasswordCost{Time: 1} },
 	} {
 		d := b.Deps
 		change(&d)

@@ -22,7 +22,7 @@ func TestNothingIsFoundOfWhatTwoPersonsDid(t *testing.T) {
 		h := newHouse(t, db, sim)
 		ctx := context.Background()
 		clerk, second := ra.Actor{Kind: ra.ActorStaff, ID: "clerk"}, ra.Actor{Kind: ra.ActorStaff, ID: "second"}
-		two := approve.New(store.ApproveStore{Store: h.Store}, h.revoke, nil, h.Clock.Now, rand.Reader)
+		two := approve.New(store.ApproveStore{Store: h.Store}, h.revoke, nil, policy.Always(72*time.Hour), h.Clock.Now, rand.Reader)
 		agree := func(p approve.Proposal, err error) {
 			t.Helper()
 			h.ok(t, err)

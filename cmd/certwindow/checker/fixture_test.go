@@ -20,6 +20,7 @@ import (
 	"certwindow/cmd/certwindow/checker"
 	"certwindow/hsm"
 	"certwindow/migrations"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/audit"
 	"certwindow/ra/certpath"
@@ -132,8 +133,8 @@ func newHouse(t testing.TB, db *store.DB, sim *hcatest.Window) *house {
 		t.Fatal(err)
 	}
 	h.enrol = enrol.NewService(store.EnrolStore{Store: h.Store}, verifier, h.keys, storetest.Good,
-		enrol.Config{Window: storetest.Window, MessageLife: 5 * time.Minute, KeyLife: 15 * time.Minute}, h.Clock.Now, rand.Reader)
-	h.revoke = revoke.NewService(store.RevokeStore{Store: h.Store}, verifier, revoke.Config{Window: storetest.Window, MessageLife: 5 * time.Minute},
+		enrol.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(15 * time.Minute), Most: policy.Always(policy.MaxValidCertificates)}, h.Clock.Now, rand.Reader)
+	h.revoke = revoke.NewService(store.RevokeStore{Store: h.Store}, verifier, revoke.Config{Window: storetest.Window, MessageLife: policy.Always(5 * time.Minute)},
 		h.Clock.Now, rand.Reader)
 	h.exchange = exchange.New(store.ExchangeStore{Store: h.Store}, adapter, storetest.Good,
 		exchange.Profile{Issuers: [][]byte{issuer.Raw}, MaxValidity: 400 * 24 * time.Hour}, h.Clock.Now, rand.Reader)

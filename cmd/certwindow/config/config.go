@@ -58,7 +58,6 @@ type KeyPair struct {
 type Window struct {
 	Institution string `yaml:"institution"` // its code
 	Name        string `yaml:"name"`
-	Suspended   bool   `yaml:"suspended"` // HCA suspended the window (HCA-3.8): nobody is enrolled
 }
 
 // HSM is the module that holds the window's keys and wraps the holders'.
@@ -121,7 +120,8 @@ type SMTP struct {
 	PasswordFile string `yaml:"password_file"`
 }
 
-// Limits may be tightened (HCA-9).
+// Limits are what a window starts with, within the rules. Two persons change them on the page of settings, which holds
+// from then on (HCA-9).
 type Limits struct {
 	Idle        Duration `yaml:"idle"`         // at most 10 m (HCA-8.1.1)
 	MessageLife Duration `yaml:"message_life"` // at most 5 m (HCA-8.1.4)

@@ -3,9 +3,9 @@ package window
 import (
 	"context"
 	"crypto/rand"
-	"time"
 
 	"certwindow/hsm/p11"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/store"
 	"certwindow/web/session"
@@ -15,7 +15,7 @@ import (
 // holder's is (HCA-8.1.6); an account of an institution that is not active signs in by neither.
 func (w *Window) openAccounts(context.Context) (err error) {
 	w.Accounts, err = session.New(w.DB.Gorm, session.Deps{Sealer: w.sealer, Now: w.now, Rand: rand.Reader, Audit: store.AppendEvent,
-		Idle: time.Duration(w.Config.Limits.Idle), Issuer: w.Config.Window.Name,
+		Idle: w.Settings.Life(policy.Idle), Longest: w.Settings.Life(policy.SessionLife), Issuer: w.Config.Window.Name,
 		Pepper: func(ctx context.Context, data []byte) ([]byte, error) { return w.Token.MAC(ctx, p11.MACLabel, data) },
 		Cards:  &session.Cards{Judge: w.cards, Window: ra.InstitutionCode(w.Config.Window.Institution), Site: w.Config.PublicURL},
 		Institution: func(ctx context.Context, code ra.InstitutionCode) (bool, error) {

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"certwindow/devices"
+	"certwindow/policy"
 	"certwindow/ra/approve"
 	"certwindow/ra/store"
 	"certwindow/web/admin"
@@ -14,7 +15,7 @@ import (
 
 // openApprovals comes last: its acts are those of all the other rooms.
 func (w *Window) openApprovals(context.Context) error {
-	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.now, rand.Reader)
+	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.Settings.Life(policy.ProposalLife), w.now, rand.Reader)
 	return nil
 }
 
@@ -24,6 +25,7 @@ func (w *Window) acts() map[approve.Act]approve.Executor {
 	all := map[approve.Act]approve.Executor{}
 	for _, room := range []map[approve.Act]approve.Executor{
 		w.Accounts.Acts(),
+		w.Settings.Acts(),
 		admin.CardChanges(w.Registry, w.registerIn, w.now),
 	} {
 		maps.Copy(all, room)

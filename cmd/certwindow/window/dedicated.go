@@ -68,12 +68,13 @@ func (d *Dedicated) Standing(ctx context.Context) policy.WindowStanding {
 		defer stop()
 		d.last, d.judged = d.judge(ctx), d.w.now()
 	}
-	return d.last
+	s := d.last
+	s.Suspended = d.w.Settings.Now().Mark(policy.WindowSuspended) // holds at once, whenever the rest was judged
+	return s
 }
 
 func (d *Dedicated) judge(ctx context.Context) policy.WindowStanding {
 	s := policy.WindowStanding{
-		Suspended:      d.w.Config.Window.Suspended,
 		Acknowledged:   d.w.Config.HCA.Acknowledgement != "",
 		OwnInstitution: d.cert.SubjectAttribute(oidSerialNumber) == d.w.Config.Window.Institution && d.cert.SubjectType() == cardmsg.OIDInstitution.String(),
 		NotBefore:      d.cert.NotBefore, NotAfter: d.cert.NotAfter,

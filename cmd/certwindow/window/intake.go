@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"certwindow/devices"
+	"certwindow/policy"
 	"certwindow/ra/adopt"
 	"certwindow/ra/cardmsg"
 	"certwindow/ra/intake"
@@ -14,7 +15,7 @@ import (
 
 // openIntake wires what takes tables in.
 func (w *Window) openIntake(marks cardmsg.Marks, holder asn1.ObjectIdentifier) {
-	certificates := adopt.New(store.AdoptStore{Store: w.Store}, w.Registry, adopt.Config{Issuers: w.issuers(), MaxValidity: time.Duration(w.Config.HCA.MaxValidity),
+	certificates := adopt.New(store.AdoptStore{Store: w.Store}, w.Registry, adopt.Config{Issuers: w.issuers(), MaxValidity: time.Duration(w.Config.HCA.MaxValidity), Most: w.Settings.Number(policy.MostCertificates),
 		Holder: holder, IsCard: marks.Bears, Revoked: w.Revoked}, w.now, rand.Reader)
 	w.Intake = intake.New(store.IntakeStore{Store: w.Store}, map[intake.Kind]intake.Rows{intake.Persons: devices.PersonRows{Service: w.Registry},
 		intake.Devices: devices.DeviceRows{Service: w.Registry}, intake.Certificates: certificates,

@@ -74,6 +74,7 @@ func (w *Window) run(ctx context.Context, server *http.Server, listener net.List
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(listener, "", "") }()
 	go w.keepCRL(ctx)
+	go w.keepSettings(ctx)
 	w.Log.Info("ready", "address", listener.Addr().String(), "mode", w.Config.Mode)
 	if f := w.Config.ReadyFile; f != "" {
 		if err := os.WriteFile(w.Config.Path(f), []byte(listener.Addr().String()+"\n"), 0o644); err != nil {
@@ -176,7 +177,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
 		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
-		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, CardPINOnPage: w.Config.Card.PINOnPage,
+		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings,
 		BindText: func(code string) string {
 			return devices.BindText{Server: w.Config.PublicURL, Code: code, Pin: pin}.String()
 		}})

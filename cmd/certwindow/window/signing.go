@@ -8,6 +8,7 @@ import (
 
 	"certwindow/cmd/certwindow/config"
 	"certwindow/hsm/ceremony"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/store"
@@ -27,7 +28,7 @@ func (w *Window) remoteSigning(ctx context.Context, status crypto.Signer) (*remo
 	if err != nil {
 		return nil, err
 	}
-	return remotesign.New(remotesign.Config{Store: store.SignStore{Store: w.Store}, Keys: w.Token, Statement: status, KeyID: ceremony.LabelStatus,
+	return remotesign.New(remotesign.Config{Life: w.Settings.Life(policy.StatementLife), Store: store.SignStore{Store: w.Store}, Keys: w.Token, Statement: status, KeyID: ceremony.LabelStatus,
 		Issuer: w.Config.PublicURL, ActivationKey: activation, ChallengeKey: challenge, Factors: unlocked{w.Config.Mode == config.Development},
 		Clients: noClients{}, Zones: zones, Now: w.now, Rand: rand.Reader})
 }

@@ -21,6 +21,7 @@ import (
 	"certwindow/hsm/ceremony"
 	"certwindow/hsm/p11"
 	"certwindow/hsm/seal"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/approve"
 	"certwindow/ra/certpath"
@@ -36,6 +37,7 @@ import (
 	"certwindow/ra/notify"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/revoke"
+	"certwindow/ra/settings"
 	"certwindow/ra/store"
 	"certwindow/ra/sweep"
 	"certwindow/web/session"
@@ -60,6 +62,7 @@ type Window struct {
 	Sign      *remotesign.Service
 	Notify    *notify.Service
 	Accounts  *session.Service
+	Settings  *settings.Service
 	Queue     *work.Queue
 	Adapter   hca.Adapter
 	Dedicated *Dedicated
@@ -159,6 +162,9 @@ func (w *Window) openStores(ctx context.Context) error {
 		return fmt.Errorf("the database belongs to %s mode; a database that was ever used in development cannot serve production, nor the other way", mode)
 	}
 	w.register = register
+	if err := w.openSettings(ctx); err != nil {
+		return err
+	}
 	w.Registry = devices.New(register, w.now, rand.Reader)
 	mail, err := w.smtp()
 	if err != nil {
@@ -259,17 +265,19 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	}
 	w.cards = consent.New(consent.Config{Anchors: w.trust.anchors, Intermediates: w.trust.intermediates, Fetcher: w.trust.fetcher, Marks: marks,
 		Skew: time.Duration(w.Config.Card.Skew), HolderOID: holder, DigitsOID: digits}, w.Store.IsMobile, w.now)
-	limits, code := w.Config.Limits, ra.InstitutionCode(w.Config.Window.Institution)
+	code, messageLife := ra.InstitutionCode(w.Config.Window.Institution), w.Settings.Life(policy.MessageTextLife)
 	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, w.cards, w.Token, w.Dedicated.Standing,
-		enrol.Config{Window: code, MessageLife: time.Duration(limits.MessageLife), KeyLife: time.Duration(limits.KeyLife)}, w.now, rand.Reader)
+		enrol.Config{Window: code, MessageLife: messageLife, KeyLife: w.Settings.Life(policy.KeyLife), Most: w.Settings.Number(policy.MostCertificates)}, w.now, rand.Reader)
 	w.Delivery = enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.now)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, w.cards,
-		revoke.Config{Window: code, MessageLife: time.Duration(limits.MessageLife)}, w.now, rand.Reader)
+		revoke.Config{Window: code, MessageLife: messageLife}, w.now, rand.Reader)
 	w.openIntake(marks, holder)
 	w.Exchange = exchange.New(store.ExchangeStore{Store: w.Store}, w.Adapter, w.Dedicated.Standing,
 		exchange.Profile{Issuers: w.issuers(), MaxValidity: time.Duration(w.Config.HCA.MaxValidity), Holder: holder}, w.now, rand.Reader)
-	w.Sweep = sweep.New(store.SweepStore{Store: w.Store}, w.Revoke, w, sweep.Config{CapPercent: w.Config.Sweep.CapPercent,
-		CapAbsolute: w.Config.Sweep.CapAbsolute}, w.replica, w.now, rand.Reader)
+	w.Sweep = sweep.New(store.SweepStore{Store: w.Store}, w.Revoke, w, func() sweep.Config {
+		now := w.Settings.Now()
+		return sweep.Config{CapPercent: now.Number(policy.SweepPercent), CapAbsolute: now.Number(policy.SweepAbsolute)}
+	}, w.replica, w.now, rand.Reader)
 	status, err := w.Token.Signer(ctx, ceremony.LabelStatus)
 	if err != nil {
 		return fmt.Errorf("the key of status statements: %w", err)

@@ -126,8 +126,8 @@ func (w *Window) useCases(t testing.TB, o Options) {
 		keys = p11test.Token(t)
 	}
 	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, believer{}, keys, w.standing,
-		enrol.Config{Window: Code, MessageLife: 5 * time.Minute, KeyLife: 24 * time.Hour}, w.Now, rand.Reader)
-	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, believer{}, revoke.Config{Window: Code, MessageLife: 5 * time.Minute}, w.Now, rand.Reader)
+		enrol.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(24 * time.Hour), Most: policy.Always(policy.MaxValidCertificates)}, w.Now, rand.Reader)
+	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, believer{}, revoke.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute)}, w.Now, rand.Reader)
 	status, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	w.issuer = newAuthority(t, w.Now())
@@ -138,7 +138,7 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	activation, err := keys.ActivationKey(t.Context())
 	must(t, err)
 	w.Clients = Systems{}
-	w.Sign, err = remotesign.New(remotesign.Config{Store: store.SignStore{Store: w.Store}, Keys: keys, Statement: status, KeyID: StatusKeyID,
+	w.Sign, err = remotesign.New(remotesign.Config{Life: policy.Always(10 * time.Minute), Store: store.SignStore{Store: w.Store}, Keys: keys, Statement: status, KeyID: StatusKeyID,
 		Issuer: "https://" + w.Server.Listener.Addr().String(), ActivationKey: activation, ChallengeKey: hsm.NewSecret([]byte(rand.Text())), Factors: Unlocked{},
 		Clients: w.Clients, Zones: policy.Zones{Closed: o.ClosedNetwork, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Now, Rand: rand.Reader})
 	must(t, err)
