@@ -98,10 +98,7 @@ func (s *Service) CheckIn(ctx context.Context, actor ra.Actor, d Device, c Check
 		if facts, err = tx.AppFacts(d.ID); err != nil {
 			return err
 		}
-		verdict := policy.AppVersion(facts.Rule, nil)
-		if verdict.Code == "app-scope" {
-			verdict = policy.Allow() // which certificates is asked when one is used
-		}
+		verdict := policy.AppOnDevice(facts.Rule)
 		e.Clause, e.Code = verdict.Clause, verdict.Code
 		e.Details = map[string]string{"app": c.App, "version": c.AppVersion, "system": c.OSVersion, "app-state": facts.Rule.State}
 		return nil

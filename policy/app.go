@@ -17,10 +17,22 @@ type App struct {
 	Tampered       bool     // the device is rooted, emulated or under a debugger, as the app itself found
 }
 
-// AppVersion decides whether the app on a device may use certificates of the scope given: only a version that the
-// window reviewed and approved (HCA-2.6, HCA-8.2.1), on a device that keeps the app's own protection (HCA-6.1), with
-// the carrier in place (HCA-7.1). A device that has said nothing is refused.
+// AppVersion decides whether the app on a device may use certificates of the scope given (HCA-2.6): beside what
+// AppOnDevice asks, the version was approved for it.
 func AppVersion(a App, scope []string) Decision {
+	if d := AppOnDevice(a); !d.Allowed {
+		return d
+	}
+	if len(a.Scopes) > 0 && !slices.ContainsFunc(scope, func(s string) bool { return slices.Contains(a.Scopes, s) }) {
+		return Refuse("HCA-2.6", "app-scope", "This app version was not approved for the certificate's scope of use; use the app that was.")
+	}
+	return Allow()
+}
+
+// AppOnDevice decides whether an app may use any certificate there: only a version that the window reviewed and
+// approved (HCA-2.6, HCA-8.2.1), on a device that keeps the app's own protection (HCA-6.1), with the carrier in place
+// (HCA-7.1). A device that has said nothing is refused.
+func AppOnDevice(a App) Decision {
 	switch {
 	case !a.Reported:
 		return Refuse("HCA-8.2.1", "app-not-reported", "The device has not said which app version it runs; the app must check in first.")
@@ -34,8 +46,6 @@ func AppVersion(a App, scope []string) Decision {
 		return Refuse("HCA-6.1", "device-tampered", "The app found the device rooted, emulated or under a debugger, so that it cannot protect a key; use another device.")
 	case !a.CarrierPresent:
 		return Refuse("HCA-7.1", "carrier-missing", "The certificate's carrier is not in the device; put it back and let the app check in.")
-	case len(a.Scopes) > 0 && !slices.ContainsFunc(scope, func(s string) bool { return slices.Contains(a.Scopes, s) }):
-		return Refuse("HCA-2.6", "app-scope", "This app version was not approved for the certificate's scope of use; use the app that was.")
 	}
 	return Allow()
 }

@@ -81,6 +81,9 @@ type Config struct {
 	Certificates Certificates
 	Keys         Keys
 	Requests     Requests
+	Apps         Apps
+	// TrustList is the signed list of the certification authorities to trust, as a JWS in compact form (HCA-8.2.5).
+	TrustList func() (string, error)
 	// StatusKey is the public key of status statements, on P-256, and StatusKeyID the kid in their headers.
 	StatusKey   crypto.PublicKey
 	StatusKeyID string
@@ -96,6 +99,9 @@ type API struct {
 	docs      []byte
 	byDevice  *limiter
 	byAddress *limiter
+	byPublic  *limiter
+
+	catalogue, notices, trust public
 
 	tidying sync.Mutex
 	tidied  time.Time
@@ -104,13 +110,14 @@ type API struct {
 // New refuses a configuration with a gap, and reads the contract that it serves.
 func New(cfg Config) (*API, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
-		cfg.Keys == nil || cfg.Requests == nil || cfg.StatusKeyID == "" {
+		cfg.Keys == nil || cfg.Requests == nil || cfg.Apps == nil || cfg.TrustList == nil || cfg.StatusKeyID == "" {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	if k, ok := cfg.StatusKey.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
 		return nil, errors.New("api: the key of status statements is not on P-256")
 	}
-	a := &API{Config: cfg, table: routes, byDevice: newLimiter(deviceRate, deviceBurst), byAddress: newLimiter(addressRate, addressBurst)}
+	a := &API{Config: cfg, table: routes, byDevice: newLimiter(deviceRate, deviceBurst), byAddress: newLimiter(addressRate, addressBurst),
+		byPublic: newLimiter(publicRate, publicBurst)}
 	activation, err := cfg.Keys.ActivationStatement()
 	if err != nil {
 		return nil, err

@@ -46,7 +46,10 @@ func (c *call) actor() ra.Actor {
 	return a
 }
 
-var idForm = regexp.MustCompile(`^[0-9A-HJKMNP-TV-Z]{26}$`)
+var (
+	idForm      = regexp.MustCompile(`^[0-9A-HJKMNP-TV-Z]{26}$`)
+	versionForm = regexp.MustCompile(`^[1-9][0-9]{0,8}$`)
+)
 
 // guard is what every request passes: its outside, its sender, and that it is taken once.
 func (a *API) guard(r route) echo.HandlerFunc {
@@ -97,8 +100,13 @@ func (c *call) hint(err error) {
 // outside judges what can be seen of a request before anybody is asked, and reads its body.
 func (c *call) outside(r route) error {
 	req := c.Request()
-	for _, id := range c.ParamValues() { // as they stand in the address: an escape is no part of an id
-		if !idForm.MatchString(id) {
+	names := c.ParamNames()
+	for i, v := range c.ParamValues() { // as they stand in the address: an escape is no part of an id
+		form := idForm
+		if names[i] == "version" {
+			form = versionForm
+		}
+		if !form.MatchString(v) {
 			return echo.ErrNotFound
 		}
 	}
@@ -115,7 +123,7 @@ func (c *call) outside(r route) error {
 	if most == 0 {
 		most = maxBody
 	}
-	return c.readBody(r.method == http.MethodPost, most)
+	return c.readBody(r.method != http.MethodGet, most)
 }
 
 func malformed(code, detail string) error {

@@ -71,7 +71,7 @@ func (p *phone) request(method, path, body string) *http.Request {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if method == http.MethodPost {
+	if method != http.MethodGet {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	return r

@@ -29,7 +29,7 @@ type route struct {
 }
 
 // routes is the whole API. A test holds it against openapi.yaml.
-var routes = []route{
+var routes = append([]route{
 	{http.MethodPost, "/bindings", newKey, false, 0, (*call).presentBinding},
 	{http.MethodGet, "/bindings/{binding}", bindingBy, false, 0, (*call).getBinding},
 	{http.MethodGet, "/device", device, false, 0, (*call).getDevice},
@@ -48,7 +48,7 @@ var routes = []route{
 	{http.MethodGet, "/keys", nobody, false, 0, (*call).getKeys},
 	{http.MethodGet, "/openapi.yaml", nobody, false, 0, (*call).getContract},
 	{http.MethodGet, "/docs", nobody, false, 0, (*call).getDocs},
-}
+}, appRoutes...)
 
 // echoPath is the path as the router writes it.
 func (r route) echoPath() string {

@@ -15,6 +15,7 @@ import (
 
 	"certwindow/devices"
 	"certwindow/ra"
+	"certwindow/ra/certpath"
 	"certwindow/ra/csr"
 	"certwindow/ra/enrol"
 	"certwindow/ra/store"
@@ -151,4 +152,27 @@ func (w *Window) SetState(t testing.TB, id ra.CertificateID, s ra.CertificateSta
 		c.State = s
 		return tx.UpdateCertificate(c, from)
 	}))
+}
+
+// root is the authority's certificate as the window's own code reads it.
+func (a authority) root(t testing.TB) *certpath.Certificate {
+	c, err := certpath.ParseCertificate(a.certificate.Raw)
+	must(t, err)
+	return c
+}
+
+// Approve puts an app version on file and approves it, as two members of staff do.
+func (w *Window) Approve(t testing.TB, a devices.App) string {
+	t.Helper()
+	if a.Download == "" {
+		a.Download, a.MinOS, a.Evidence, a.EvidenceSum, a.Reviewer = "https://apps.example.tw/"+a.Package, "1", "review", hex.EncodeToString(make([]byte, 32)), "IT"
+		a.Name, a.ReviewedOn = a.Package, w.Now().Add(-time.Hour)
+		if a.Digest = a.EvidenceSum; a.Platform == ra.PlatformIOS {
+			a.Digest = "ABCDE12345." + a.Package
+		}
+	}
+	id, err := w.Registry.AddApp(t.Context(), ra.Actor{Kind: ra.ActorCommand}, a)
+	must(t, err)
+	must(t, w.Register.Update(t.Context(), func(tx devices.Tx) error { return devices.ApproveApp(tx, id, w.Now()) }))
+	return id
 }

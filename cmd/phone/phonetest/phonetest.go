@@ -33,12 +33,14 @@ import (
 	"certwindow/migrations"
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/certpath"
 	"certwindow/ra/consent"
 	"certwindow/ra/enrol"
 	"certwindow/ra/jobs"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
+	"certwindow/ra/trustlist"
 	"certwindow/web"
 	"certwindow/web/api"
 )
@@ -58,6 +60,7 @@ type Window struct {
 	Store    *store.Store
 	DB       *store.DB
 	Registry *devices.Service
+	Register *devicestore.Store
 	Enrol    *enrol.Service
 	Revoke   *revoke.Service
 	Sign     *remotesign.Service
@@ -117,7 +120,7 @@ func (w *Window) stores(t testing.TB) {
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(*gorm.DB) error { return nil }}, w.Now, rand.Reader)
 	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, w.Now, rand.Reader)
-	w.Registry = devices.New(register, w.Now, rand.Reader)
+	w.Register, w.Registry = register, devices.New(register, w.Now, rand.Reader)
 }
 
 func (w *Window) useCases(t testing.TB, o Options) {
@@ -144,7 +147,11 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	must(t, err)
 	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Enrolments: w.Enrol,
 		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
-		Keys: w.Sign, Requests: w.Store, StatusKey: status.Public(), StatusKeyID: StatusKeyID}
+		Keys: w.Sign, Requests: w.Store, StatusKey: status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
+	trusted, err := trustlist.New(trustlist.Config{Issuer: "https://" + w.Server.Listener.Addr().String(), Key: status, KeyID: StatusKeyID,
+		Anchors: []*certpath.Certificate{w.issuer.root(t)}, Now: w.Now})
+	must(t, err)
+	w.Config.TrustList = trusted.Statement
 }
 
 func (w *Window) serve(t testing.TB) {
