@@ -201,7 +201,7 @@ func (s *Service) CopyFor(ctx context.Context, actor ra.Actor, id ra.PersonID, n
 			return err
 		}
 		if n := utf8.RuneCountInString(note); n < policy.MinUnmaskNote || n > 500 {
-			return ra.Refuse("HCA-8.1.5", "unmask-note", "Write in 6 to 500 characters how the person identified himself. Nothing was handed out.", nil)
+			return ra.Refuse("HCA-8.1.5", "copy-note", "Write in 6 to 500 characters how the person identified himself. Nothing was handed out.", nil)
 		}
 		if err := tx.InsertUnmasking(Unmasking{ID: uid, Person: id, Staff: actor.ID, Institution: actor.Institution, Kind: "copy", Reason: "holder-asks", Note: note, At: now}); err != nil {
 			return err
@@ -227,7 +227,7 @@ func heldBy(tx Tx, id ra.PersonID) ([]ra.Held, error) {
 		phones.Rows = append(phones.Rows, map[string]string{"device": string(d.ID), "code": d.Code, "platform": string(d.Platform), "model": d.Model,
 			"institution": string(d.Institution), "state": string(d.State), "shared": map[bool]string{true: "yes", false: "no"}[d.Shared]})
 	}
-	looks := ra.Held{Kind: "who looked at the data"}
+	looks := ra.Held{Kind: "looks"}
 	seen, err := tx.Unmaskings(id, 1000)
 	if err != nil {
 		return nil, err

@@ -125,7 +125,10 @@ func (s *Service) UnmaskFacts(ctx context.Context, actor ra.Actor, at ra.Institu
 }
 
 // CheckUnmaskMany judges whether the list is still the one that was shown (HCA-8.1.6).
-func CheckUnmaskMany(tx Tx, facts map[string]string) error {
+func CheckUnmaskMany(tx Tx, object string, facts map[string]string) error {
+	if object != "institution/"+facts["unmask-institution"] {
+		return ra.Errorf(ra.KindMalformed, "unmask-object", nil, "The list is another institution's. Nothing was proposed.")
+	}
 	_, err := agreed(tx, facts)
 	return err
 }

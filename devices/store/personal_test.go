@@ -160,7 +160,7 @@ func TestCopy(t *testing.T) {
 			}
 		}
 		_, err = o.CopyFor(ctx, o.clerk, id, "x")
-		refused(t, "without a note", err, ra.KindRefused, "unmask-note")
+		refused(t, "without a note", err, ra.KindRefused, "copy-note")
 		_, err = o.CopyFor(ctx, o.stranger, id, "出示身分證正本")
 		refused(t, "at another institution", err, ra.KindNotFound, "")
 		if n := o.Count(t, "audit_events WHERE act = 'person.copy' AND outcome = 'done'"); n != 1 {

@@ -124,7 +124,7 @@ func (t *tx) eraseNotes(id ra.PersonID) error {
 }
 
 func (t *tx) Held(id ra.PersonID) (out []ra.Held, err error) {
-	used, read := ra.Held{Kind: "use of devices"}, ra.Held{Kind: "notices read in the app"}
+	used, read := ra.Held{Kind: "use"}, ra.Held{Kind: "read-notices"}
 	var users []deviceUser
 	if err := t.db.Where("person_id = ?", id).Order("id").Find(&users).Error; err != nil {
 		return nil, err

@@ -212,7 +212,7 @@ func (s *Store) heldCertificates(tx *gorm.DB, id ra.PersonID, objects *[]string)
 
 // heldLog is what the audit log says of the person and his things. Addresses are those of the window's own staff.
 func heldLog(tx *gorm.DB, objects []string) (ra.Held, error) {
-	out := ra.Held{Kind: "what was done"}
+	out := ra.Held{Kind: "log"}
 	var rows []auditEvent
 	if err := tx.Where("object IN ?", objects).Order("seq").Find(&rows).Error; err != nil {
 		return out, mapError(err)

@@ -24,6 +24,7 @@ import (
 	"certwindow/ra/revoke"
 	"certwindow/web/admin/pdf"
 	"certwindow/web/session"
+	"certwindow/web/throttle"
 )
 
 // Registry is what the pages need of the register of institutions, persons and devices; devices.Service is one.
@@ -114,6 +115,9 @@ type Config struct {
 	Settings    Settings
 	Cards       Cards
 	CardClaims  CardClaims
+	Apps        Apps
+	Personal    Personal
+	Retention   int // for how many years a person's data is kept (HCA-9)
 	Exchange    Exchange
 	Imports     Imports
 	AuditLog    Log
@@ -136,6 +140,7 @@ type Config struct {
 // Site is the pages.
 type Site struct {
 	Config
+	offers offers // of the public page
 	table  []route
 	csp    string
 	card   string // the card components for the page's script, each kind=origin
@@ -147,7 +152,7 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Approvals == nil || cfg.Settings == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.CountLog == nil ||
+		cfg.Revocations == nil || cfg.Apps == nil || cfg.Personal == nil || cfg.Approvals == nil || cfg.Settings == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.CountLog == nil ||
 		cfg.Record == nil || cfg.Evidence == nil || cfg.BindText == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
@@ -155,6 +160,7 @@ func New(cfg Config) (*Site, error) {
 		return nil, errors.New("admin: what the home page and the reports list is missing")
 	}
 	s := &Site{Config: cfg, table: routes}
+	s.offers.limit = throttle.New(publicRate, publicBurst)
 	origins, err := s.readComponents()
 	if err != nil {
 		return nil, err

@@ -206,8 +206,9 @@ func (p *page) proposeExemption() error {
 	return p.personWith(err)
 }
 
-// exemptionFields are the fields that an exemption's errors belong to.
-var exemptionFields = map[string][2]string{"exemption-limit": {"limit", "exemption.limit"}, "exemption-until": {"last_day", "exemption.last-day"},
+// personFields are the fields of a person's page that errors belong to.
+var personFields = map[string][2]string{"unmask-reason": {"unmask_reason", "unmask.reason"}, "unmask-note": {"unmask_note", "unmask.note"}, "copy-note": {"copy_note", "copy.note"},
+	"exemption-limit": {"limit", "exemption.limit"}, "exemption-until": {"last_day", "exemption.last-day"},
 	"date-malformed": {"last_day", "exemption.last-day"}, "exemption-reply": {"reply", "exemption.reply"}}
 
 // certificateForm is what the forms of a certificate's page begin with.
@@ -224,6 +225,10 @@ func (w catalogue) fact(name, value string) string {
 		return w.say("setting." + value)
 	case kind == "role":
 		return w.say("role." + value)
+	case kind == "app-platform":
+		return w.say("platform." + value)
+	case kind == "app-state":
+		return w.say("state.app." + value)
 	case kind == "institution" && value == "":
 		return w.say("staff.whole-window")
 	}

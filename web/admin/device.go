@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certwindow/devices"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/revoke"
 	"certwindow/web/admin/mask"
@@ -90,6 +91,10 @@ type deviceData struct {
 	HasBinding   bool
 	Can          map[string]bool // which reports its state allows
 	History      []event
+	App          ra.AppFacts
+	Verdict      policy.Decision // on what the device said of its app
+	CheckIns     []devices.CheckIn
+	Acks         []devices.Acknowledgement
 	Found        []personLine // who was looked for, to be added
 	Searched     bool
 }
@@ -141,6 +146,13 @@ func (p *page) loadDevice() (d deviceData, err error) {
 	for _, e := range append([]ra.DeviceEvent{ra.DeviceBind}, reports...) {
 		_, err := ra.NextDevice(d.State, e)
 		d.Can[string(e)] = err == nil
+	}
+	if d.CheckIns, d.App, err = p.site.Apps.CheckIns(p.ctx(), p.actor(), id); err != nil {
+		return d, err
+	}
+	d.Verdict = policy.AppOnDevice(d.App.Rule)
+	if d.Acks, err = p.site.Apps.Acknowledgements(p.ctx(), p.actor(), id); err != nil {
+		return d, err
 	}
 	d.History, err = p.history("device/" + string(id))
 	return d, err

@@ -153,7 +153,7 @@ func buildWith(t *testing.T, component string) *house {
 		t.Fatal(err)
 	}
 	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
-		StartSweep: func(*gorm.DB) error { return nil }}, h.now, rand.Reader)
+		StartSweep: func(*gorm.DB) error { return nil }, Records: []devicestore.Records{store.PersonRecords{Sealer: sealer}}}, h.now, rand.Reader)
 	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, h.now, rand.Reader)
 	h.settings = settings.New(store.SettingsStore{Store: h.store}, nil, h.now)
 	h.registry = devices.New(register, h.now, rand.Reader)
@@ -174,11 +174,12 @@ func buildWith(t *testing.T, component string) *house {
 		t.Fatal(err)
 	}
 	acts := h.acts()
+	maps.Copy(acts, h.registerActs(register))
 	maps.Copy(acts, CardChanges(h.registry, func(tx approve.Tx) (devices.Tx, error) { return register.In(tx.(interface{ DB() *gorm.DB }).DB()), nil }, h.now))
 	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, acts, policy.Always(72*time.Hour), h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.openIntake()
-	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry,
+	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Personal: h.registry, Retention: 7,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,

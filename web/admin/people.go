@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"certwindow/devices"
 	"certwindow/policy"
@@ -102,7 +103,10 @@ type personData struct {
 	Exemption                               *policy.Exemption // of HCA-7.5, while it holds
 	Approvals                               []approvalLine
 	History                                 []event
-	Bound                                   bool // has a device that an application can be made for
+	UnmaskReasons                           []option
+	Looks                                   []look
+	ErasureListedAt, ErasedAt               *time.Time // of HCA-9
+	Bound                                   bool       // has a device that an application can be made for
 	MoreDevices, MoreCertificates, MoreApps bool
 }
 
@@ -119,7 +123,7 @@ func (p *page) personWith(failed error) error {
 		return err
 	}
 	d := personData{ID: id, Name: mask.Name(x.Name), NationalID: mask.ID(x.NationalID), Holder: mask.Card(x.Holder), Email: mask.Email(x.Email),
-		Phone: mask.Phone(x.Phone), Locale: x.Locale, Active: line(x).Active, Memberships: x.Memberships}
+		UnmaskReasons: p.unmaskReasons(), ErasureListedAt: x.ErasureListedAt, ErasedAt: x.ErasedAt, Phone: mask.Phone(x.Phone), Locale: x.Locale, Active: line(x).Active, Memberships: x.Memberships}
 	if d.Devices, err = p.site.Registry.Devices(p.ctx(), p.actor(), devices.DeviceQuery{User: id, Limit: shownRows + 1}); err != nil {
 		return err
 	}
@@ -138,6 +142,9 @@ func (p *page) personWith(failed error) error {
 	if d.History, err = p.history("person/" + string(id)); err != nil {
 		return err
 	}
+	if d.Looks, err = p.looks(id); err != nil {
+		return err
+	}
 	d.Devices, d.MoreDevices = cut(d.Devices)
 	d.Certificates, d.MoreCertificates = cut(d.Certificates)
 	d.Applications, d.MoreApps = cut(d.Applications)
@@ -146,7 +153,7 @@ func (p *page) personWith(failed error) error {
 	}
 	v := view{Title: "person.one", Heading: d.Name, Up: "/persons", UpTitle: "persons.title", Data: d}
 	if failed != nil {
-		return p.again(failed, "person", v, exemptionFields)
+		return p.again(failed, "person", v, personFields)
 	}
 	return p.show(http.StatusOK, "person", v)
 }

@@ -68,7 +68,7 @@ type link struct {
 // sections are the navigation, in its order: the work of every day, and behind one more step the office itself. Each
 // is shown to those who may open it.
 var sections, office = []string{"/counter", "/persons", "/devices", "/applications", "/certificates", "/approvals"},
-	[]string{"/institutions", "/scopes", "/staff", "/settings", "/imports", "/exchange", "/reports", "/audit"}
+	[]string{"/institutions", "/scopes", "/apps", "/staff", "/settings", "/imports", "/exchange", "/unmasked", "/retention", "/reports", "/audit"}
 
 func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 	names, err := fs.Glob(files, "templates/*.html")
@@ -171,7 +171,7 @@ var looks = map[string]string{
 	"presented": "wait", "proposed": "wait", "registered": "wait", "initial": "wait",
 	"fresh": "wait", "running": "wait", "finished": "good", "wrong": "bad",
 	"disputed": "bad", "refused": "bad", "failed": "bad", "lost": "bad", "broken": "bad", "suspended": "bad", "rejected": "bad", "locked": "bad",
-	"stopped": "bad", "withdrawn": "bad",
+	"stopped": "bad", "withdrawn": "bad", "usable": "good",
 }
 
 // state is a state's word in its shape.

@@ -6,6 +6,7 @@
 package api
 
 import (
+	"certwindow/web/throttle"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -97,9 +98,9 @@ type API struct {
 	table     []route
 	keySet    []byte
 	docs      []byte
-	byDevice  *limiter
-	byAddress *limiter
-	byPublic  *limiter
+	byDevice  *throttle.Limiter
+	byAddress *throttle.Limiter
+	byPublic  *throttle.Limiter
 
 	catalogue, notices, trust public
 
@@ -116,8 +117,8 @@ func New(cfg Config) (*API, error) {
 	if k, ok := cfg.StatusKey.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
 		return nil, errors.New("api: the key of status statements is not on P-256")
 	}
-	a := &API{Config: cfg, table: routes, byDevice: newLimiter(deviceRate, deviceBurst), byAddress: newLimiter(addressRate, addressBurst),
-		byPublic: newLimiter(publicRate, publicBurst)}
+	a := &API{Config: cfg, table: routes, byDevice: throttle.New(deviceRate, deviceBurst), byAddress: throttle.New(addressRate, addressBurst),
+		byPublic: throttle.New(publicRate, publicBurst)}
 	activation, err := cfg.Keys.ActivationStatement()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"certwindow/web/throttle"
 	"context"
 	"net/http"
 	"slices"
@@ -46,7 +47,7 @@ type public struct {
 // shared gives a public answer, made anew when it is old.
 func (c *call) shared(p *public, do func() (answer, error)) (answer, error) {
 	now := c.api.Now()
-	if !c.api.byPublic.take(network(c.RealIP()), now) {
+	if !c.api.byPublic.Take(throttle.Network(c.RealIP()), now) {
 		return answer{}, tooMany()
 	}
 	p.mu.Lock()

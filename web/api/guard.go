@@ -1,6 +1,7 @@
 package api
 
 import (
+	"certwindow/web/throttle"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -136,7 +137,7 @@ func unauthenticated(code, detail string, cause error) error {
 
 // authenticate proves who sent the request (HCA-8.1.3), and that it was not taken before (HCA-8.1.4).
 func (c *call) authenticate(s signer) error {
-	if s != device && !c.api.byAddress.take(network(c.RealIP()), c.api.Now()) {
+	if s != device && !c.api.byAddress.Take(throttle.Network(c.RealIP()), c.api.Now()) {
 		return tooMany()
 	}
 	u, err := httpsig.Read(c.Request(), c.body)
@@ -159,7 +160,7 @@ func (c *call) authenticate(s signer) error {
 	case err != nil:
 		return unauthenticated("signature", "The signature does not verify. Nothing was changed.", err)
 	}
-	if s == device && !c.api.byDevice.take(string(c.device.ID), now) {
+	if s == device && !c.api.byDevice.Take(string(c.device.ID), now) {
 		return tooMany()
 	}
 	if err := c.api.Requests.UseRequestNonce(c.ctx(), v.Params().KeyID, v.Params().Nonce, now, now.Add(3*httpsig.Skew)); err != nil {

@@ -3,12 +3,10 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -95,41 +93,6 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-func TestLimiter(t *testing.T) {
-	now := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
-	l := newLimiter(2, 3)
-	for i, want := range []bool{true, true, true, false} {
-		if got := l.take("a", now); got != want {
-			t.Errorf("take %d: %v", i, got)
-		}
-	}
-	if !l.take("b", now) {
-		t.Error("another key is held back")
-	}
-	if l.take("a", now.Add(-time.Hour)) {
-		t.Error("a clock that runs backwards gives tokens")
-	}
-	if !l.take("a", now.Add(500*time.Millisecond)) || l.take("a", now.Add(500*time.Millisecond)) {
-		t.Error("half a second gives one token")
-	}
-	for i := range 2 * maxBuckets {
-		l.take(fmt.Sprint(i), now)
-	}
-	if len(l.buckets) != maxBuckets || l.recent.Len() != maxBuckets {
-		t.Errorf("%d buckets are kept", len(l.buckets))
-	}
-}
-
-func TestNetwork(t *testing.T) {
-	for in, want := range map[string]string{"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
-		"fe80::1%eth0": "fe80::/64", "": "unknown", "x": "unknown"} {
-		if got := network(in); got != want {
-			t.Errorf("%s: %s", in, got)
-		}
-	}
-}
-
-// A body is not built from before it is known how deep it goes.
 func TestShallow(t *testing.T) {
 	for body, want := range map[string]bool{"{}": true, `{"a":"b"}`: true, "[[[[]]]]": true, "[[[[[]]]]]": false, `{"a":[{"a":[{}]}]}`: false,
 		strings.Repeat("[", 60000): false, "{": false, "{}{}": true, "x": false, `{"a":1,"a":2}`: false} {

@@ -126,6 +126,7 @@ type Limits struct {
 	Idle        Duration `yaml:"idle"`         // at most 10 m (HCA-8.1.1)
 	MessageLife Duration `yaml:"message_life"` // at most 5 m (HCA-8.1.4)
 	KeyLife     Duration `yaml:"key_life"`     // default 24 h
+	Retention   int      `yaml:"retention"`    // years that a person's data is kept after its end, at most 7 (HCA-9)
 }
 
 // Sweep is the inventory of HCA-3.6.
@@ -240,6 +241,9 @@ func (c *Config) defaults() {
 	set(&c.Sweep.Every, time.Hour)
 	set(&c.HCA.MaxValidity, 3*366*24*time.Hour)
 	set(&c.Card.Skew, 30*time.Second)
+	if c.Limits.Retention == 0 {
+		c.Limits.Retention = policy.MaxRetention
+	}
 	if c.Sweep.CapPercent == 0 {
 		c.Sweep.CapPercent = 10
 	}
@@ -292,6 +296,8 @@ func (c *Config) check() error {
 	within("limits.idle", c.Limits.Idle, policy.MaxIdle, "HCA-8.1.1")
 	within("limits.message_life", c.Limits.MessageLife, policy.MaxMessageLife, "HCA-8.1.4")
 	within("limits.key_life", c.Limits.KeyLife, 7*24*time.Hour, "HCA-6.0")
+	need(c.Limits.Retention >= 1 && c.Limits.Retention <= policy.MaxRetention, "limits.retention is %d years; it is 1 to %d, and may only be tightened (HCA-9)",
+		c.Limits.Retention, policy.MaxRetention)
 	within("sweep.every", c.Sweep.Every, 24*time.Hour, "HCA-3.6")
 	within("card.skew", c.Card.Skew, maxSkew, "HCA-8.1.4")
 	need(c.HCA.MaxValidity > 0, "hca.max_validity is %s; it must be above zero", time.Duration(c.HCA.MaxValidity))

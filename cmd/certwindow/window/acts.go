@@ -27,6 +27,7 @@ func (w *Window) acts() map[approve.Act]approve.Executor {
 		w.Accounts.Acts(),
 		w.Settings.Acts(),
 		admin.CardChanges(w.Registry, w.registerIn, w.now),
+		w.registerActs(),
 	} {
 		maps.Copy(all, room)
 	}

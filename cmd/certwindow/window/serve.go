@@ -129,7 +129,7 @@ func (w *Window) useCases() work.UseCases {
 			_, late := w.Approve.Expire(ctx)
 			_, uncollected := w.Sign.Expire(ctx)
 			_, stranded := w.Store.TakeUpStranded(ctx)
-			return errors.Join(err, late, uncollected, stranded, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx))
+			return errors.Join(err, late, uncollected, stranded, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx), w.retain(ctx))
 		},
 		Checkpoint: func(ctx context.Context, _ jobs.Checkpoint) error {
 			_, err := w.Checkpoint(ctx)
@@ -174,7 +174,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
 		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
-		Registry: w.Registry, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
+		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
 		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings,
@@ -185,7 +185,8 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		return nil, err
 	}
 	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
-		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin})
+		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
+		Apps: w.Registry, TrustList: w.trustList.Statement})
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ import (
 	"certwindow/ra/settings"
 	"certwindow/ra/store"
 	"certwindow/ra/sweep"
+	"certwindow/ra/trustlist"
 	"certwindow/web/session"
 )
 
@@ -72,6 +73,8 @@ type Window struct {
 	cards     *consent.Verifier
 	trust     trust
 	statusKey crypto.PublicKey
+	trustList *trustlist.List
+	retained  retained
 	replica   string // names this process among the replicas
 	now       func() time.Time
 }
@@ -152,6 +155,7 @@ func (w *Window) openStores(ctx context.Context) error {
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{
 		Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(tx *gorm.DB) error { return w.Queue.Enqueue(tx, jobs.Sweep{}) },
+		Records:    []devicestore.Records{store.PersonRecords{Sealer: sealer}},
 	}, w.now, rand.Reader)
 	w.Store = store.New(w.DB, register, w.Queue.Enqueue, sealer, w.now, rand.Reader)
 	mode, err := w.Store.StampSetting(ctx, "mode", w.Config.Mode)
@@ -283,6 +287,9 @@ func (w *Window) openUseCases(ctx context.Context) error {
 		return fmt.Errorf("the key of status statements: %w", err)
 	}
 	w.statusKey = status.Public()
+	if err := w.openTrustList(status); err != nil {
+		return err
+	}
 	w.Sign, err = w.remoteSigning(ctx, status)
 	return err
 }
