@@ -2,6 +2,8 @@ package devices
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"certwindow/ra"
@@ -34,4 +36,27 @@ func (s *Service) BindingOfKey(ctx context.Context, id, keyHash string) (b Bindi
 		return nil
 	})
 	return b, err
+}
+
+// Certify issues the certificate by which a bound device comes to the window over mutual TLS (HCA-6.3.6), and writes
+// down that it did. Nothing is handed out without its row.
+func (s *Service) Certify(ctx context.Context, actor ra.Actor, d Device, issue func(ra.DeviceID, int, []byte) ([]byte, error)) (der []byte, err error) {
+	if der, err = issue(d.ID, d.Generation, d.KeySPKI); err != nil {
+		return nil, ra.Errorf(ra.KindUnavailable, "device-certificate", err, "The device's certificate could not be made. Nothing was changed; try again.")
+	}
+	sum := sha256.Sum256(der)
+	err = s.act(ctx, actor, "device.certify", "device/"+string(d.ID), d.Institution, map[string]string{"sha256": hex.EncodeToString(sum[:])}, func(tx Tx) error {
+		now, err := tx.Device(d.Institution, d.ID)
+		if err != nil {
+			return err
+		}
+		if now.State != ra.DeviceBound || now.Generation != d.Generation {
+			return ra.Refuse("HCA-7.3", "device-not-bound", "The device is not bound any more. Nothing was issued; bind it at the counter.", nil)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return der, nil
 }

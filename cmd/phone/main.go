@@ -2,6 +2,8 @@
 // the demonstration to drive. What it does is in package client; this file is its command line.
 //
 //	phone bind   --dir DIR --qr TEXT                         scan the counter's QR and wait for the clerk
+//	phone login  --dir DIR --account NAME --password-file FILE
+//	phone passwd --dir DIR --password-file FILE --new-file FILE
 //	phone list   --dir DIR                                   applications that wait, certificates that are here
 //	phone enrol  --dir DIR --application ID                  make the key, hand in the request, fetch the certificate
 //	phone sign   --dir DIR --certificate ID --in FILE --out FILE
@@ -26,6 +28,7 @@ import (
 	"time"
 
 	"certwindow/cmd/phone/client"
+	"certwindow/devices/appcred"
 	"certwindow/hsm"
 )
 
@@ -45,7 +48,7 @@ func main() {
 // options are the flags of all commands.
 type options struct {
 	dir, qr, application, certificate, in, out string
-	password                                   string // file
+	account, password, own, next               string
 	wait                                       time.Duration
 }
 
@@ -64,6 +67,8 @@ type command struct {
 
 var commands = map[string]command{
 	"bind":   {[]string{"dir", "qr"}, bind},
+	"login":  {[]string{"dir", "account", "password-file"}, login},
+	"passwd": {[]string{"dir", "password-file", "new-file"}, changePassword},
 	"list":   {[]string{"dir"}, list},
 	"enrol":  {[]string{"dir", "application"}, enrol},
 	"sign":   {[]string{"dir", "certificate", "in", "out"}, sign},
@@ -77,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 	}
 	cmd, ok := commands[name]
 	if !ok {
-		fmt.Fprintln(stderr, "usage: phone bind|list|enrol|sign|status --dir DIR [flags]")
+		fmt.Fprintln(stderr, "usage: phone bind|login|passwd|list|enrol|sign|status --dir DIR [flags]")
 		return exitUsage
 	}
 	o, err := parse(name, cmd, args, stderr)
@@ -107,14 +112,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 func parse(name string, cmd command, args []string, stderr io.Writer) (o options, err error) {
 	f := flag.NewFlagSet("phone "+name, flag.ContinueOnError)
 	f.SetOutput(stderr)
-	all := map[string]*string{"dir": &o.dir, "qr": &o.qr, "application": &o.application, "certificate": &o.certificate, "in": &o.in, "out": &o.out}
+	all := map[string]*string{"dir": &o.dir, "qr": &o.qr, "application": &o.application, "certificate": &o.certificate, "in": &o.in, "out": &o.out,
+		"account": &o.account, "password-file": &o.password, "new-file": &o.next}
 	what := map[string]string{"dir": "the phone's `folder`", "qr": "the `text` of the counter's QR", "application": "`id` of the application",
-		"certificate": "`id` of the certificate", "in": "`file` to sign", "out": "`file` for the signature"}
+		"certificate": "`id` of the certificate", "in": "`file` to sign", "out": "`file` for the signature",
+		"account": "the holder's `account`", "password-file": "`file` that holds his password", "new-file": "`file` that holds the one to be set"}
 	for _, n := range cmd.needs {
 		f.StringVar(all[n], n, "", what[n])
 	}
 	if name == "enrol" || name == "sign" {
 		f.StringVar(&o.password, "password-file", "", "`file` of the password that locks keys in the window's HSM on this phone")
+	}
+	if name == "sign" {
+		f.StringVar(&o.own, "account-password-file", "", "`file` of the account's password, by which the holder proves who he is")
 	}
 	f.DurationVar(&o.wait, "wait", 10*time.Minute, "how long to wait for the window")
 	if err := f.Parse(args); err != nil {
@@ -136,6 +146,13 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 
 // unlock gives the phone the password of a file.
 func (s *session) unlock() error {
+	if s.own != "" {
+		own, err := secretIn(s.own)
+		if err != nil {
+			return err
+		}
+		s.phone.ProveBy(own)
+	}
 	if s.password == "" {
 		return nil
 	}
@@ -162,6 +179,45 @@ func bind(ctx context.Context, s *session) error {
 		return err
 	}
 	fmt.Fprintln(s.stdout, "bound as", d.Code)
+	return nil
+}
+
+// secretIn is the first line of a file: passwords are no arguments, which every process can see.
+func secretIn(path string) (appcred.Secret, error) {
+	raw, err := os.ReadFile(path)
+	line, _, _ := strings.Cut(string(raw), "\n")
+	return appcred.Secret(line), err
+}
+
+func login(ctx context.Context, s *session) error {
+	password, err := secretIn(s.password)
+	if err != nil {
+		return err
+	}
+	l, err := s.phone.Login(ctx, s.account, password)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.stdout, "signed in as", l.Account)
+	if l.MustChange {
+		fmt.Fprintln(s.stderr, "this password was given out at the counter: set your own with phone passwd")
+	}
+	return nil
+}
+
+func changePassword(ctx context.Context, s *session) error {
+	current, err := secretIn(s.password)
+	if err != nil {
+		return err
+	}
+	next, err := secretIn(s.next)
+	if err != nil {
+		return err
+	}
+	if err := s.phone.ChangePassword(ctx, current, next); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.stdout, "the password is changed")
 	return nil
 }
 

@@ -69,6 +69,23 @@ func TestCommands(t *testing.T) {
 	dir, work := t.TempDir(), t.TempDir()
 	s.run(exitNo, "list", "--dir", dir)
 	s.bind(device, dir)
+	s.run(exitNo, "list", "--dir", dir) // nobody is signed in
+	c0, err := w.Holders.Open(t.Context(), phonetest.Clerk, person, "doctor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := func(name, text string) string {
+		file := filepath.Join(work, name)
+		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	initial, own := secret("initial", c0.Password.Reveal()), secret("own", "a password of mine")
+	s.run(exitNo, "login", "--dir", dir, "--account", "doctor", "--password-file", own)
+	s.run(exitYes, "login", "--dir", dir, "--account", "doctor", "--password-file", initial)
+	s.run(exitYes, "passwd", "--dir", dir, "--password-file", initial, "--new-file", own)
+	s.run(exitYes, "login", "--dir", dir, "--account", "doctor", "--password-file", own)
 
 	a := w.Apply(t, person, device, ra.KeyApp, "")
 	if out, _ := s.run(exitYes, "list", "--dir", dir); !strings.Contains(out, string(a.ID)) {

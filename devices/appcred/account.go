@@ -16,6 +16,28 @@ type Credentials struct {
 	Password Secret // initial: to be changed at the first login (HCA-8.2.6(5))
 }
 
+// Standing is how an account stands, without its secrets.
+type Standing struct {
+	Name           string
+	MustChange     bool // its initial password was not changed yet
+	PasswordLocked bool // HCA-8.2.6(4)
+	CodesLocked    bool // HCA-8.2.7(2)
+	Remind         bool // its password is older than a year (HCA-8.2.6(3))
+	TOTP, HOTP     bool // a generator of the kind is registered
+}
+
+// Account is how a person's account stands; found tells whether there is one. The caller has made sure that the
+// person may be seen.
+func (s *Service) Account(ctx context.Context, person ra.PersonID) (st Standing, found bool, err error) {
+	var a Account
+	err = s.Store.ViewAccounts(ctx, func(tx Tx) error {
+		a, found, err = tx.Account(person)
+		return err
+	})
+	return Standing{Name: a.Name, MustChange: a.MustChange, PasswordLocked: !policy.PasswordLock(a.Failures).Allowed, CodesLocked: !policy.OTPLock(a.CodeFails).Allowed,
+		Remind: policy.PasswordAge(a.PasswordAt, s.moment()), TOTP: a.TOTP != "", HOTP: a.HOTP != ""}, found, err
+}
+
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{2,31}$`)
 
 func canonical(name string) string { return strings.ToLower(strings.TrimSpace(name)) }

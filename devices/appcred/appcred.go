@@ -171,10 +171,10 @@ type Sender interface {
 type Config struct {
 	Store  Store
 	Hasher *factor.Hasher
-	MAC    factor.Pepper // names codes without keeping them
-	Sender Sender        // nil: no codes are sent
-	Idle   time.Duration // ends a login that is not used (HCA-8.1.1)
-	Issuer string        // shown by authenticator apps
+	MAC    factor.Pepper        // names codes without keeping them
+	Sender Sender               // nil: no codes are sent
+	Idle   func() time.Duration // without use ends a login, at most ten minutes (HCA-8.1.1); asked at each use
+	Issuer string               // shown by authenticator apps
 	Log    *slog.Logger
 	Now    func() time.Time
 	Rand   io.Reader
@@ -193,16 +193,16 @@ type Service struct {
 // maxSending is how many codes are on their way at the same time; more are dropped, and said to be in the log.
 const maxSending = 64
 
-// New refuses a configuration with a gap, and an idle limit past the rule's.
+// New refuses a configuration with a gap.
 func New(c Config) (*Service, error) {
-	if c.Store == nil || c.Hasher == nil || c.MAC == nil || c.Log == nil || c.Now == nil || c.Rand == nil || c.Issuer == "" {
+	if c.Store == nil || c.Hasher == nil || c.MAC == nil || c.Log == nil || c.Now == nil || c.Rand == nil || c.Issuer == "" || c.Idle == nil {
 		return nil, errors.New("appcred: a dependency is missing")
-	}
-	if c.Idle <= 0 || c.Idle > policy.MaxIdle {
-		return nil, errors.New("appcred: the idle limit must be above zero and at most ten minutes (HCA-8.1.1)")
 	}
 	return &Service{Config: c, slots: make(chan struct{}, maxSending)}, nil
 }
+
+// IdleTime is how long a login may lie unused now. A setting past the rule's ten minutes is not believed.
+func (s *Service) IdleTime() time.Duration { return min(s.Idle(), policy.MaxIdle) }
 
 // Close waits for the codes that are on their way.
 func (s *Service) Close() { s.sending.Wait() }

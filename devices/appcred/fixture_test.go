@@ -83,7 +83,7 @@ func newWard(t testing.TB, db *rastore.DB) *ward {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Service, err = appcred.New(appcred.Config{Store: w.store, Hasher: hasher, MAC: pepper, Sender: &w.sent, Idle: 10 * time.Minute, Issuer: "certwindow",
+	w.Service, err = appcred.New(appcred.Config{Store: w.store, Hasher: hasher, MAC: pepper, Sender: &w.sent, Idle: policy.Always(10 * time.Minute), Issuer: "certwindow",
 		Log: slog.New(slog.DiscardHandler), Now: w.Clock.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)

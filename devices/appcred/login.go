@@ -101,10 +101,11 @@ func (s *Service) user(tx Tx, person ra.PersonID, device ra.DeviceID) error {
 	if err != nil {
 		return err
 	}
-	return ra.Refused(policy.All(
-		policy.Person(policy.Applicant{Active: p.Active, Member: p.MemberOf(d.Institution), SameHolder: true, SameName: true}),
-		policy.DeviceUser(policy.DeviceUse{Registered: d.IsUser, State: string(d.State), SameInstitution: true}),
-	))
+	use := policy.DeviceUser(policy.DeviceUse{Registered: d.IsUser, State: string(d.State), SameInstitution: true})
+	if !use.Allowed {
+		use.Clause = "HCA-7.3"
+	}
+	return ra.Refused(policy.All(policy.Person(policy.Applicant{Active: p.Active, Member: p.MemberOf(d.Institution), SameHolder: true, SameName: true}), use))
 }
 
 var errNoLogin = ra.Errorf(ra.KindUnauthenticated, "no-login", nil, "Nobody is signed in on this device any more. Sign in again.")
@@ -125,7 +126,7 @@ func (s *Service) Authenticate(ctx context.Context, token Secret, device ra.Devi
 		if err != nil {
 			return err
 		}
-		if l.Device != device || l.Generation != d.Generation || l.Thumbprint != thumbprint || !now.Before(l.LastUsed.Add(s.Idle)) ||
+		if l.Device != device || l.Generation != d.Generation || l.Thumbprint != thumbprint || !now.Before(l.LastUsed.Add(s.IdleTime())) ||
 			!now.Before(l.StartedAt.Add(MaxLogin)) || now.Before(l.StartedAt) {
 			return errNoLogin
 		}
@@ -153,7 +154,7 @@ func (s *Service) Logout(ctx context.Context, actor ra.Actor, token Secret, l Lo
 // Sweep forgets logins that are over and codes that have expired.
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.moment()
-	return s.Store.UpdateAccounts(ctx, func(tx Tx) error { return tx.ForgetOld(now.Add(-s.Idle), now.Add(-time.Hour)) })
+	return s.Store.UpdateAccounts(ctx, func(tx Tx) error { return tx.ForgetOld(now.Add(-s.IdleTime()), now.Add(-time.Hour)) })
 }
 
 func tokenHash(token Secret) []byte {

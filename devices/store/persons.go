@@ -185,9 +185,9 @@ func (s *Store) PersonFacts(db *gorm.DB, id ra.PersonID) (ra.PersonFacts, error)
 }
 
 // Address is where a person is told of what happens, and in which language (HCA-3.4).
-func (s *Store) Address(ctx context.Context, id ra.PersonID) (email, locale string, err error) {
+func (s *Store) Address(ctx context.Context, id ra.PersonID) (email, phone, locale string, err error) {
 	p, err := (&tx{db: s.db.WithContext(ctx), s: s}).Person("", id)
-	return p.Email, p.Locale, err
+	return p.Email, p.Phone, p.Locale, err
 }
 
 // TableName keeps gorm from calling the table people.

@@ -14,6 +14,7 @@ const (
 	LabelDedicated = "certwindow-dedicated" // the institution's dedicated certificate (HCA-3.1); it signs evidence and the audit log too
 	LabelStatus    = "certwindow-status"    // signs what the window publishes of certificates' states
 	LabelCeremony  = "certwindow-ceremony"  // signs the records of ceremonies
+	LabelDeviceCA  = "certwindow-device-ca" // issues the certificates of devices (HCA-6.3.6)
 )
 
 // KeySpec asks for a key pair.
@@ -28,6 +29,7 @@ func DefaultKeys() []KeySpec {
 		{LabelDedicated, hsm.P256},
 		{LabelStatus, hsm.P256},
 		{LabelCeremony, hsm.P256},
+		{LabelDeviceCA, hsm.P256},
 	}
 }
 

@@ -32,6 +32,7 @@ type Notice struct {
 // Address is where a holder is reached, and in which language.
 type Address struct {
 	Email  string
+	Phone  string
 	Locale string // "zh-Hant-TW" or "en"
 }
 
@@ -48,6 +49,12 @@ type Sender interface {
 	Send(ctx context.Context, m Message) error
 }
 
+// Channels is a Sender that knows whom it can reach.
+type Channels interface {
+	Sender
+	Reaches(to Address) bool
+}
+
 // Store keeps the notices.
 type Store interface {
 	LoadNotice(ctx context.Context, id string) (Notice, error)
@@ -59,36 +66,35 @@ type Store interface {
 
 // Addresses finds where a person is reached.
 type Addresses interface {
-	Address(ctx context.Context, id ra.PersonID) (email, locale string, err error)
+	Address(ctx context.Context, id ra.PersonID) (email, phone, locale string, err error)
 }
 
 // Service is the use case.
 type Service struct {
 	store     Store
 	addresses Addresses
-	sender    Sender
+	sender    Channels
 	window    string // how the window names itself in messages
 	now       func() time.Time
 }
 
 // New wires the use case.
-func New(store Store, addresses Addresses, sender Sender, window string, now func() time.Time) *Service {
+func New(store Store, addresses Addresses, sender Channels, window string, now func() time.Time) *Service {
 	return &Service{store: store, addresses: addresses, sender: sender, window: window, now: now}
 }
 
-// Deliver sends one notice unless it was sent before. A person without an address cannot be told by this
-// channel; that is recorded and not tried again.
+// Deliver sends one notice unless it was sent before. A person without an address on any channel cannot be told; that
+// is recorded and not tried again.
 func (s *Service) Deliver(ctx context.Context, id string) error {
 	n, err := s.store.LoadNotice(ctx, id)
 	if err != nil || n.State != Queued {
 		return err
 	}
-	email, locale, err := s.addresses.Address(ctx, n.Person)
-	if err != nil {
+	var to Address
+	if to.Email, to.Phone, to.Locale, err = s.addresses.Address(ctx, n.Person); err != nil {
 		return err
 	}
-	to := Address{Email: email, Locale: locale}
-	if to.Email == "" {
+	if !s.sender.Reaches(to) {
 		return s.store.NoticeSilent(ctx, id)
 	}
 	m, err := s.write(n, to)

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 // addresses are where persons are reached.
 type addresses map[ra.PersonID][2]string
 
-func (a addresses) Address(_ context.Context, id ra.PersonID) (email, locale string, err error) {
-	return a[id][0], a[id][1], nil
+func (a addresses) Address(_ context.Context, id ra.PersonID) (email, phone, locale string, err error) {
+	return a[id][0], "", a[id][1], nil
 }
 
 // post is a notice service with the mail server that it reaches.
@@ -43,7 +43,7 @@ func newPost(t *testing.T, db *store.DB) *post {
 	t.Cleanup(func() { c.Close() })
 	p := &post{World: storetest.NewWorld(t, db), catcher: c}
 	p.Service = notify.New(p.Store, addresses{"zh": {"zh@example.org", "zh-Hant-TW"}, "en": {"en@example.org", "en"}, "xx": {"xx@example.org", "xx"}, "no": {}},
-		notify.NewMail(smtp(t, c.Addr())), "測試醫院", p.Clock.Now)
+		notify.ByAddress{Mail: notify.NewMail(smtp(t, c.Addr()))}, "測試醫院", p.Clock.Now)
 	return p
 }
 

@@ -83,9 +83,6 @@ type Factor struct {
 	Challenge string // that the signature is over
 }
 
-// FactorUnlock is the app's word that the holder unlocked the phone's secret with a factor of the phone's own.
-const FactorUnlock = "unlock"
-
 // NewFactor makes a Factor of a value that a phone sent; the caller may wipe value afterwards.
 func NewFactor(kind string, value []byte) Factor {
 	return Factor{Kind: kind, Value: hsm.NewSecret(value)}

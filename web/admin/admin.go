@@ -115,6 +115,7 @@ type Config struct {
 	Settings    Settings
 	Cards       Cards
 	CardClaims  CardClaims
+	Holders     HolderAccounts
 	Apps        Apps
 	Personal    Personal
 	Retention   int // for how many years a person's data is kept (HCA-9)
@@ -152,8 +153,17 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Apps == nil || cfg.Personal == nil || cfg.Approvals == nil || cfg.Settings == nil || cfg.Cards == nil || cfg.CardClaims == nil || cfg.Exchange == nil || cfg.Imports == nil || cfg.AuditLog == nil || cfg.CountLog == nil ||
-		cfg.Record == nil || cfg.Evidence == nil || cfg.BindText == nil {
+		cfg.Revocations == nil || cfg.Approvals == nil || cfg.AuditLog == nil || cfg.BindText == nil ||
+		cfg.Apps == nil ||
+		cfg.Personal == nil ||
+		cfg.Exchange == nil ||
+		cfg.Settings == nil ||
+		cfg.Imports == nil ||
+		cfg.Cards == nil || cfg.CardClaims == nil ||
+		cfg.CountLog == nil ||
+		cfg.Record == nil ||
+		cfg.Evidence == nil ||
+		cfg.Holders == nil {
 		return nil, errors.New("admin: a dependency is missing")
 	}
 	if cfg.Overview == nil || cfg.Records == nil {

@@ -179,7 +179,8 @@ func buildWith(t *testing.T, component string) *house {
 	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, acts, policy.Always(72*time.Hour), h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.openIntake()
-	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Personal: h.registry, Retention: 7,
+	holders := h.openHolders(register)
+	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Personal: h.registry, Retention: 7,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,

@@ -92,6 +92,7 @@ func (p *page) addPerson() error {
 
 // personData is everything about one person, masked.
 type personData struct {
+	Account                                 accountData
 	ID                                      ra.PersonID
 	Name, NationalID, Holder, Email, Phone  string
 	Locale                                  string
@@ -139,6 +140,9 @@ func (p *page) personWith(failed error) error {
 	if d.Approvals, err = p.approvalsOf("person/" + string(id)); err != nil {
 		return err
 	}
+	if d.Account, err = p.accountOf(id); err != nil {
+		return err
+	}
 	if d.History, err = p.history("person/" + string(id)); err != nil {
 		return err
 	}
@@ -153,7 +157,7 @@ func (p *page) personWith(failed error) error {
 	}
 	v := view{Title: "person.one", Heading: d.Name, Up: "/persons", UpTitle: "persons.title", Data: d}
 	if failed != nil {
-		return p.again(failed, "person", v, personFields)
+		return p.again(failed, "person", v, fieldsOf(personFields, accountFields))
 	}
 	return p.show(http.StatusOK, "person", v)
 }

@@ -38,8 +38,32 @@ var (
 const get, post = http.MethodGet, http.MethodPost
 
 // routes is the whole table: the lines that stand beside the handlers of each area.
-var routes = slices.Concat(sessionRoutes, cardRoutes, draftRoutes, homeRoutes, searchRoutes, institutionRoutes, staffRoutes, personRoutes, deviceRoutes,
-	applicationRoutes, deskRoutes, counterRoutes, certificateRoutes, approvalRoutes, settingRoutes, auditRoutes, exchangeRoutes, importRoutes, standingRoutes, reportRoutes, helpRoutes, appRoutes, personalRoutes)
+var routes = slices.Concat(
+	sessionRoutes,
+	cardRoutes,
+	draftRoutes,
+	homeRoutes,
+	searchRoutes,
+	institutionRoutes,
+	staffRoutes,
+	personRoutes,
+	accountRoutes,
+	deviceRoutes,
+	applicationRoutes,
+	deskRoutes,
+	counterRoutes,
+	certificateRoutes,
+	approvalRoutes,
+	settingRoutes,
+	auditRoutes,
+	exchangeRoutes,
+	importRoutes,
+	standingRoutes,
+	reportRoutes,
+	helpRoutes,
+	appRoutes,
+	personalRoutes,
+)
 
 // allows tells whether a role may use the route.
 func (r route) allows(role session.Role) bool {

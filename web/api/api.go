@@ -11,6 +11,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"certwindow/devices"
+	"certwindow/devices/appcred"
 	"certwindow/ra"
 	"certwindow/ra/enrol"
 	"certwindow/ra/remotesign"
@@ -32,6 +34,27 @@ type Devices interface {
 	Seen(ctx context.Context, d devices.Device) error
 	PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string) (devices.Binding, error)
 	BindingOfKey(ctx context.Context, id, keyHash string) (devices.Binding, error)
+	Certify(ctx context.Context, actor ra.Actor, d devices.Device, issue func(ra.DeviceID, int, []byte) ([]byte, error)) ([]byte, error)
+}
+
+// Authority issues and knows the certificates of devices; deviceca.Authority is one.
+type Authority interface {
+	Root() *x509.Certificate
+	Issue(device ra.DeviceID, generation int, spki []byte) ([]byte, error)
+	Verify(c *x509.Certificate, device ra.DeviceID, generation int, spki []byte) error
+}
+
+// Holders are the holders' accounts; appcred.Service is one.
+type Holders interface {
+	IdleTime() time.Duration
+	Login(ctx context.Context, actor ra.Actor, at appcred.Attempt) (appcred.Grant, error)
+	Authenticate(ctx context.Context, token appcred.Secret, device ra.DeviceID, thumbprint string) (appcred.Login, error)
+	Logout(ctx context.Context, actor ra.Actor, token appcred.Secret, l appcred.Login) error
+	ChangePassword(ctx context.Context, actor ra.Actor, token appcred.Secret, l appcred.Login, current, next appcred.Secret) error
+	SendCode(ctx context.Context, actor ra.Actor, account string, device ra.DeviceID, purpose appcred.Purpose, channel appcred.Channel) error
+	Challenge(ctx context.Context, account string, device ra.DeviceID, purpose appcred.Purpose) (string, error)
+	SetUpTOTP(ctx context.Context, actor ra.Actor, l appcred.Login) (secret, address appcred.Secret, err error)
+	AddBiometric(ctx context.Context, actor ra.Actor, l appcred.Login, kind string, spki, signature []byte, challenge string) error
 }
 
 // Enrolments are the applications that wait for a key; enrol.Service is one.
@@ -49,6 +72,7 @@ type Delivery interface {
 
 // Certificates lists them; revoke.Service does.
 type Certificates interface {
+	Certificate(ctx context.Context, actor ra.Actor, id ra.CertificateID) (ra.Certificate, error)
 	Certificates(ctx context.Context, actor ra.Actor, q revoke.Query) ([]ra.Certificate, error)
 }
 
@@ -59,6 +83,7 @@ type Keys interface {
 	Challenge(ctx context.Context, device ra.DeviceID, id ra.CertificateID) (string, time.Time, error)
 	Sign(ctx context.Context, actor ra.Actor, device ra.DeviceID, own remotesign.Own, r remotesign.Release) (remotesign.Outcome, error)
 	PendingOn(ctx context.Context, device ra.DeviceID, id ra.CertificateID) ([]remotesign.Authorisation, error)
+	Whose(ctx context.Context, device ra.DeviceID, id remotesign.AuthorisationID) (ra.PersonID, error)
 	Release(ctx context.Context, actor ra.Actor, device ra.DeviceID, id remotesign.AuthorisationID, r remotesign.Release) (remotesign.Outcome, error)
 	Deny(ctx context.Context, actor ra.Actor, device ra.DeviceID, id remotesign.AuthorisationID) error
 }
@@ -77,6 +102,8 @@ type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger
 	Devices      Devices
+	Authority    Authority
+	Holders      Holders
 	Enrolments   Enrolments
 	Delivery     Delivery
 	Certificates Certificates
@@ -101,6 +128,7 @@ type API struct {
 	byDevice  *throttle.Limiter
 	byAddress *throttle.Limiter
 	byPublic  *throttle.Limiter
+	byLogin   *throttle.Limiter // attempts to sign in and requests for codes, of one device
 
 	catalogue, notices, trust public
 
@@ -110,7 +138,7 @@ type API struct {
 
 // New refuses a configuration with a gap, and reads the contract that it serves.
 func New(cfg Config) (*API, error) {
-	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
+	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Authority == nil || cfg.Holders == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
 		cfg.Keys == nil || cfg.Requests == nil || cfg.Apps == nil || cfg.TrustList == nil || cfg.StatusKeyID == "" {
 		return nil, errors.New("api: a dependency is missing")
 	}
@@ -118,7 +146,7 @@ func New(cfg Config) (*API, error) {
 		return nil, errors.New("api: the key of status statements is not on P-256")
 	}
 	a := &API{Config: cfg, table: routes, byDevice: throttle.New(deviceRate, deviceBurst), byAddress: throttle.New(addressRate, addressBurst),
-		byPublic: throttle.New(publicRate, publicBurst)}
+		byPublic: throttle.New(publicRate, publicBurst), byLogin: throttle.New(loginRate, loginBurst)}
 	activation, err := cfg.Keys.ActivationStatement()
 	if err != nil {
 		return nil, err

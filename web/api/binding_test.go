@@ -40,6 +40,8 @@ func TestBinding(t *testing.T) {
 		t.Errorf("state %s", b.State)
 	}
 	want(t, "the same address written otherwise", p.get("/bindings/%30"+b.Binding[1:]), 404, "not-found", "")
+	want(t, "without the device's certificate", p.get("/device"), 401, "certificate-missing", "HCA-6.3.6")
+	p.certify()
 	var d struct{ Device, Code, State string }
 	p.get("/device").into(t, &d)
 	if d.Device != string(device) || d.Code != "ER-01" || d.State != "bound" {

@@ -109,6 +109,7 @@ func TestOthersSeeNothing(t *testing.T) {
 	w, p, person, device := bound(t, phonetest.Options{})
 	other := newPhone(t, w)
 	other.bind(w.Device(t, "ER-02", person))
+	other.signIn("doctor")
 	a := w.Apply(t, person, device, ra.KeyApp, "")
 	if got := p.post("/applications/"+string(a.ID)+"/request", p.submission(a), nonce()); got.status != http.StatusAccepted {
 		t.Fatalf("%d %s", got.status, got.body)
@@ -132,6 +133,7 @@ func TestOthersSeeNothing(t *testing.T) {
 	w.Pass(time.Second) // of two bindings the later one counts
 	again := newPhone(t, w)
 	again.bind(device)
+	again.signIn("doctor")
 	want(t, "the old key", p.get("/device"), 401, "key-unknown", "")
 	want(t, "an application of the old binding", again.get(ap), 404, "not-found", "")
 	want(t, "its certificate", again.get(ap+"/certificate"), 422, "device-bound-again", "HCA-6.0")

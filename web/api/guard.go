@@ -13,6 +13,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"certwindow/devices"
+	"certwindow/devices/appcred"
+	"certwindow/devices/appcred/factor"
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/web/api/httpsig"
@@ -27,6 +29,10 @@ type call struct {
 	device devices.Device  // who signed, where the route is for devices
 	held   devices.Binding // whose key signed, where the route is for a binding
 	key    []byte          // SubjectPublicKeyInfo of the key that signed, where the route is for a new key
+
+	thumbprint string        // of the device's certificate, where the request came over mutual TLS
+	token      factor.Secret // of the login, where the route is for a holder
+	login      appcred.Login
 }
 
 // answer is what a handler has to say.
@@ -75,6 +81,16 @@ func (c *call) run(r route) (answer, error) {
 		}
 		c.api.tidy(c.ctx())
 	}
+	if r.signer == device {
+		if err := c.mutual(r.plain); err != nil {
+			return answer{}, err
+		}
+	}
+	if r.holder != anyHolder {
+		if err := c.authenticateHolder(r.holder); err != nil {
+			return answer{}, err
+		}
+	}
 	if r.once {
 		return c.once(r.do)
 	}
@@ -114,7 +130,7 @@ func (c *call) outside(r route) error {
 	if req.URL.RawQuery != "" || req.URL.ForceQuery {
 		return malformed("query", "This address takes no query. Nothing was changed.")
 	}
-	if r.signer != nobody && (len(req.Header.Values("Cookie")) > 0 || len(req.Header.Values("Authorization")) > 0) {
+	if r.signer != nobody && (len(req.Header.Values("Cookie")) > 0 || r.holder == anyHolder && len(req.Header.Values("Authorization")) > 0) {
 		return malformed("credentials", "This address takes a device's signature, and neither cookies nor an Authorization header. Nothing was changed.")
 	}
 	if len(req.Header.Values("Content-Encoding")) > 0 {

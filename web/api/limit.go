@@ -7,6 +7,7 @@ import "certwindow/ra"
 const (
 	deviceRate, deviceBurst   = 20, 100
 	addressRate, addressBurst = 2, 60
+	loginRate, loginBurst     = 0.5, 20
 )
 
 func tooMany() error {

@@ -6,11 +6,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -24,10 +27,13 @@ import (
 // phone is a device key and nothing else: what it sends is what the test says. The window behind it holds every
 // exchange against openapi.yaml.
 type phone struct {
-	t   *testing.T
-	w   *phonetest.Window
-	key *ecdsa.PrivateKey
-	der []byte // SubjectPublicKeyInfo
+	t     *testing.T
+	w     *phonetest.Window
+	key   *ecdsa.PrivateKey
+	der   []byte // SubjectPublicKeyInfo
+	http  *http.Client
+	cert  []byte // of the device, DER, once it has one
+	token string // of the holder who is signed in
 }
 
 func newPhone(t *testing.T, w *phonetest.Window) *phone {
@@ -40,7 +46,48 @@ func newPhone(t *testing.T, w *phonetest.Window) *phone {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &phone{t, w, key, der}
+	p := &phone{t: t, w: w, key: key, der: der}
+	p.connect()
+	return p
+}
+
+// connect begins new connections, under the device's certificate where there is one.
+func (p *phone) connect() {
+	roots := x509.NewCertPool()
+	roots.AddCert(p.w.Server.Certificate())
+	config := &tls.Config{RootCAs: roots}
+	if p.cert != nil {
+		config.Certificates = []tls.Certificate{{Certificate: [][]byte{p.cert}, PrivateKey: p.key}}
+	}
+	p.http = &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	p.t.Cleanup(p.http.CloseIdleConnections)
+}
+
+// certify fetches the device's certificate and comes under it from then on.
+func (p *phone) certify() {
+	p.t.Helper()
+	var got struct{ PEM string }
+	a := p.post("/device/certificate", "{}", "")
+	if a.status != http.StatusCreated {
+		p.t.Fatalf("%d %s", a.status, a.body)
+	}
+	a.into(p.t, &got)
+	block, _ := pem.Decode([]byte(got.PEM))
+	p.cert = block.Bytes
+	p.connect()
+}
+
+// signIn signs a holder in, with his password.
+func (p *phone) signIn(account string) {
+	p.t.Helper()
+	var got struct{ Token string }
+	p.tryLogin(account, map[string]any{"kind": "password", "value": phonetest.Password.Reveal()}).into(p.t, &got)
+	p.token = got.Token
+}
+
+func (p *phone) tryLogin(account string, proofs ...map[string]any) answer {
+	p.t.Helper()
+	return p.post("/holder/login", text(p.t, map[string]any{"account": account, "proofs": proofs}), "")
 }
 
 // answer is what came back.
@@ -74,8 +121,14 @@ func (p *phone) request(method, path, body string) *http.Request {
 	if method != http.MethodGet {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	if p.token != "" && forHolders.MatchString(path) {
+		r.Header.Set("Authorization", "Bearer "+p.token)
+	}
 	return r
 }
+
+// forHolders are the addresses that want the token of a login.
+var forHolders = regexp.MustCompile(`^/(certificates|authorisations|holder$|holder/(logout|password|totp|biometrics)$)`)
 
 func nonce() string { return rand.Text() }
 
@@ -89,7 +142,7 @@ func (p *phone) sign(r *http.Request, body string) *http.Request {
 
 func (p *phone) do(r *http.Request) answer {
 	p.t.Helper()
-	res, err := p.w.Server.Client().Do(r)
+	res, err := p.http.Do(r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -146,6 +199,7 @@ func (p *phone) bind(device ra.DeviceID) bindingDoc {
 	var b bindingDoc
 	p.post("/bindings", text(p.t, p.presentation(p.w.Offer(p.t, device))), "").into(p.t, &b)
 	p.w.Confirm(p.t, device, b.ShortCode)
+	p.certify()
 	return b
 }
 
@@ -157,6 +211,8 @@ func bound(t *testing.T, o phonetest.Options) (w *phonetest.Window, p *phone, pe
 	device = w.Device(t, "ER-01", person)
 	p = newPhone(t, w)
 	p.bind(device)
+	w.Account(t, person, "doctor")
+	p.signIn("doctor")
 	return w, p, person, device
 }
 

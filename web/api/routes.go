@@ -26,28 +26,49 @@ type route struct {
 	once   bool // needs an Idempotency-Key
 	most   int  // bytes of its body; 0: maxBody
 	do     func(*call) (answer, error)
+	holder holder
+	fresh  bool // what it answers is not to be kept for a repetition: secrets, and what is done as well twice
+	plain  bool // also without mutual TLS: a device that has no certificate yet comes for one
 }
+
+// holder says whether a holder must have signed in on the device.
+type holder int
+
+const (
+	anyHolder  holder = iota // nobody need have
+	signedIn                 // by a password of his own (HCA-8.2.6(5))
+	firstLogin               // by his initial password as well
+)
 
 // routes is the whole API. A test holds it against openapi.yaml.
 var routes = append([]route{
-	{http.MethodPost, "/bindings", newKey, false, 0, (*call).presentBinding},
-	{http.MethodGet, "/bindings/{binding}", bindingBy, false, 0, (*call).getBinding},
-	{http.MethodGet, "/device", device, false, 0, (*call).getDevice},
-	{http.MethodGet, "/applications", device, false, 0, (*call).listApplications},
-	{http.MethodGet, "/applications/{application}", device, false, 0, (*call).getApplication},
-	{http.MethodPost, "/applications/{application}/request", device, true, 0, (*call).submitRequest},
-	{http.MethodPost, "/applications/{application}/activation-secret", device, true, 0, (*call).submitSecret},
-	{http.MethodGet, "/applications/{application}/certificate", device, false, 0, (*call).getCertificate},
-	{http.MethodGet, "/certificates", device, false, 0, (*call).listCertificates},
-	{http.MethodGet, "/certificates/{certificate}/status", device, false, 0, (*call).getStatus},
-	{http.MethodGet, "/certificates/{certificate}/challenge", device, false, 0, (*call).getChallenge},
-	{http.MethodPost, "/certificates/{certificate}/signatures", device, true, maxBatch, (*call).signHashes},
-	{http.MethodGet, "/certificates/{certificate}/authorisations", device, false, 0, (*call).listAuthorisations},
-	{http.MethodPost, "/authorisations/{authorisation}/release", device, true, 0, (*call).releaseAuthorisation},
-	{http.MethodPost, "/authorisations/{authorisation}/denial", device, true, 0, (*call).denyAuthorisation},
-	{http.MethodGet, "/keys", nobody, false, 0, (*call).getKeys},
-	{http.MethodGet, "/openapi.yaml", nobody, false, 0, (*call).getContract},
-	{http.MethodGet, "/docs", nobody, false, 0, (*call).getDocs},
+	{method: http.MethodPost, path: "/bindings", signer: newKey, do: (*call).presentBinding},
+	{method: http.MethodGet, path: "/bindings/{binding}", signer: bindingBy, do: (*call).getBinding},
+	{method: http.MethodGet, path: "/device", signer: device, do: (*call).getDevice},
+	{method: http.MethodPost, path: "/device/certificate", signer: device, do: (*call).certifyDevice, fresh: true, plain: true},
+	{method: http.MethodPost, path: "/holder/login", signer: device, do: (*call).loginHolder, fresh: true},
+	{method: http.MethodGet, path: "/holder", signer: device, do: (*call).getHolder, holder: firstLogin},
+	{method: http.MethodPost, path: "/holder/logout", signer: device, do: (*call).logout, fresh: true, holder: firstLogin},
+	{method: http.MethodPost, path: "/holder/password", signer: device, do: (*call).changePassword, fresh: true, holder: firstLogin},
+	{method: http.MethodPost, path: "/holder/codes", signer: device, do: (*call).sendCode, fresh: true},
+	{method: http.MethodPost, path: "/holder/challenges", signer: device, do: (*call).challenge, fresh: true},
+	{method: http.MethodPost, path: "/holder/totp", signer: device, do: (*call).setUpTOTP, fresh: true, holder: signedIn},
+	{method: http.MethodPost, path: "/holder/biometrics", signer: device, do: (*call).addBiometric, fresh: true, holder: signedIn},
+	{method: http.MethodGet, path: "/applications", signer: device, do: (*call).listApplications},
+	{method: http.MethodGet, path: "/applications/{application}", signer: device, do: (*call).getApplication},
+	{method: http.MethodPost, path: "/applications/{application}/request", signer: device, do: (*call).submitRequest, once: true},
+	{method: http.MethodPost, path: "/applications/{application}/activation-secret", signer: device, do: (*call).submitSecret, once: true},
+	{method: http.MethodGet, path: "/applications/{application}/certificate", signer: device, do: (*call).getCertificate},
+	{method: http.MethodGet, path: "/certificates", signer: device, do: (*call).listCertificates, holder: signedIn},
+	{method: http.MethodGet, path: "/certificates/{certificate}/status", signer: device, do: (*call).getStatus, holder: signedIn},
+	{method: http.MethodGet, path: "/certificates/{certificate}/challenge", signer: device, do: (*call).getChallenge, holder: signedIn},
+	{method: http.MethodPost, path: "/certificates/{certificate}/signatures", signer: device, do: (*call).signHashes, once: true, most: maxBatch, holder: signedIn},
+	{method: http.MethodGet, path: "/certificates/{certificate}/authorisations", signer: device, do: (*call).listAuthorisations, holder: signedIn},
+	{method: http.MethodPost, path: "/authorisations/{authorisation}/release", signer: device, do: (*call).releaseAuthorisation, once: true, holder: signedIn},
+	{method: http.MethodPost, path: "/authorisations/{authorisation}/denial", signer: device, do: (*call).denyAuthorisation, once: true, holder: signedIn},
+	{method: http.MethodGet, path: "/keys", signer: nobody, do: (*call).getKeys},
+	{method: http.MethodGet, path: "/openapi.yaml", signer: nobody, do: (*call).getContract},
+	{method: http.MethodGet, path: "/docs", signer: nobody, do: (*call).getDocs},
 }, appRoutes...)
 
 // echoPath is the path as the router writes it.

@@ -19,6 +19,9 @@ type challenge struct {
 
 // getChallenge is what the app puts into activation data of its own.
 func (c *call) getChallenge() (answer, error) {
+	if err := c.own(ra.CertificateID(c.Param("certificate"))); err != nil {
+		return answer{}, err
+	}
 	text, until, err := c.api.Keys.Challenge(c.ctx(), c.device.ID, ra.CertificateID(c.Param("certificate")))
 	if err != nil {
 		return answer{}, err
@@ -36,12 +39,12 @@ type labelled struct {
 
 // release is how a holder's phone lets signatures be made.
 type release struct {
-	Activation string   `json:"activation"`
-	Secret     string   `json:"secret"`
-	Factors    []factor `json:"factors"`
+	Activation string       `json:"activation"`
+	Secret     string       `json:"secret"`
+	Factors    []factorBody `json:"factors"`
 }
 
-type factor struct {
+type factorBody struct {
 	Kind      string `json:"kind"`
 	Value     string `json:"value"`
 	Signature string `json:"signature,omitempty"`
@@ -128,6 +131,9 @@ func (c *call) signHashes() (answer, error) {
 		}
 		own.Items = append(own.Items, remotesign.Item{Hash: digest, Title: h.Title, Patients: h.Patients, Source: h.Source})
 	}
+	if err := c.own(own.Certificate); err != nil {
+		return answer{}, err
+	}
 	out, err := c.api.Keys.Sign(c.ctx(), c.actor(), c.device.ID, own, r)
 	if err != nil {
 		return answer{}, err
@@ -148,6 +154,9 @@ type authorisation struct {
 
 // listAuthorisations are what waits for the holder's decision: the app shows all of it before it asks for the factor.
 func (c *call) listAuthorisations() (answer, error) {
+	if err := c.own(ra.CertificateID(c.Param("certificate"))); err != nil {
+		return answer{}, err
+	}
 	list, err := c.api.Keys.PendingOn(c.ctx(), c.device.ID, ra.CertificateID(c.Param("certificate")))
 	if err != nil {
 		return answer{}, err
@@ -174,6 +183,9 @@ func (c *call) releaseAuthorisation() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if err := c.ownAuthorisation(); err != nil {
+		return answer{}, err
+	}
 	out, err := c.api.Keys.Release(c.ctx(), c.actor(), c.device.ID, remotesign.AuthorisationID(c.Param("authorisation")), r)
 	if err != nil {
 		return answer{}, err
@@ -187,8 +199,20 @@ func (c *call) denyAuthorisation() (answer, error) {
 	if err := c.into(&b); err != nil {
 		return answer{}, err
 	}
+	if err := c.ownAuthorisation(); err != nil {
+		return answer{}, err
+	}
 	if err := c.api.Keys.Deny(c.ctx(), c.actor(), c.device.ID, remotesign.AuthorisationID(c.Param("authorisation"))); err != nil {
 		return answer{}, err
 	}
 	return document(http.StatusOK, map[string]remotesign.State{"state": remotesign.Denied})
+}
+
+// ownAuthorisation refuses one that waits for another holder of a shared device (HCA-7.4). It is as if there were none.
+func (c *call) ownAuthorisation() error {
+	person, err := c.api.Keys.Whose(c.ctx(), c.device.ID, remotesign.AuthorisationID(c.Param("authorisation")))
+	if err == nil && person != c.login.Person {
+		err = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is none, or none that you may see.")
+	}
+	return err
 }

@@ -29,10 +29,10 @@ type certificate struct {
 // maxCertificates is the contract's cap on one list.
 const maxCertificates = 200
 
-// listCertificates are those of this device's present binding: what was made under an earlier one is on no phone
-// that may use it (HCA-7.3).
+// listCertificates are the signed-in holder's, of this device's present binding: what was made under an earlier one is
+// on no phone that may use it (HCA-7.3, HCA-7.4).
 func (c *call) listCertificates() (answer, error) {
-	list, err := c.api.Certificates.Certificates(c.ctx(), c.actor(), revoke.Query{Device: c.device.ID, Limit: maxCertificates})
+	list, err := c.api.Certificates.Certificates(c.ctx(), c.actor(), revoke.Query{Device: c.device.ID, Person: c.login.Person, Limit: maxCertificates})
 	if err != nil {
 		return answer{}, err
 	}
@@ -47,6 +47,9 @@ func (c *call) listCertificates() (answer, error) {
 
 // getStatus is the statement without which the app does not use its key (HCA-7.2).
 func (c *call) getStatus() (answer, error) {
+	if err := c.own(ra.CertificateID(c.Param("certificate"))); err != nil {
+		return answer{}, err
+	}
 	jws, err := c.api.Keys.Status(c.ctx(), c.actor(), c.device.ID, ra.CertificateID(c.Param("certificate")))
 	return answer{status: http.StatusOK, mediaType: typeJWT, body: []byte(jws)}, err
 }

@@ -59,5 +59,5 @@ func TestStatus(t *testing.T) {
 	if err := w.Registry.RemoveUser(t.Context(), phonetest.Clerk, device, person); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "not a user of the device any more", p.get(path), 422, "person-differs", "HCA-7.3")
+	want(t, "not a user of the device any more", p.get(path), 422, "not-a-device-user", "HCA-7.3")
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"certwindow/hsm"
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/remotesign"
 	"certwindow/web/api/httpsig"
@@ -189,7 +190,7 @@ func (p *benchPhone) sign(ctx context.Context, client *http.Client, size int) er
 // body is the request for size hashes that were never there before.
 func (p *benchPhone) body(size int) ([]byte, error) {
 	a := remotesign.Activation{ID: rand.Text(), Challenge: p.challenge, Certificate: string(p.certificate), Client: string(remotesign.DeviceClient), Scope: "EMR-SIGN",
-		HashAlgorithm: "SHA-256", Factor: remotesign.FactorUnlock, Count: size, IssuedAt: time.Now().Unix(), Expires: time.Now().Unix() + 60}
+		HashAlgorithm: "SHA-256", Factor: policy.FactorPassword, Count: size, IssuedAt: time.Now().Unix(), Expires: time.Now().Unix() + 60}
 	items, hashes := make([]remotesign.Item, size), make([]map[string]any, size)
 	for i := range items {
 		p.made++
@@ -207,7 +208,7 @@ func (p *benchPhone) body(size int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(map[string]any{"activation": jws, "secret": sealed, "factors": []map[string]string{{"kind": remotesign.FactorUnlock, "value": ""}},
+	return json.Marshal(map[string]any{"activation": jws, "secret": sealed, "factors": []map[string]string{{"kind": policy.FactorPassword, "value": ""}},
 		"scope": "EMR-SIGN", "hash_algorithm": "SHA-256", "challenge": p.challenge, "hashes": hashes})
 }
 

@@ -40,6 +40,7 @@ type Config struct {
 	HCA       HCA     `yaml:"hca"`
 	Card      Card    `yaml:"card"`
 	SMTP      SMTP    `yaml:"smtp"`
+	Gateway   Gateway `yaml:"gateway"`
 	Limits    Limits  `yaml:"limits"`
 	Sweep     Sweep   `yaml:"sweep"`
 	Network   Network `yaml:"network"`
@@ -118,6 +119,13 @@ type SMTP struct {
 	TLS          bool   `yaml:"tls"`
 	User         string `yaml:"user"`
 	PasswordFile string `yaml:"password_file"`
+}
+
+// Gateway is the hospital's own for text messages and push; optional. It gets webhooks.
+type Gateway struct {
+	URL        string `yaml:"url"`
+	SecretFile string `yaml:"secret_file"` // what requests are signed with, HMAC-SHA256
+	TLSRoots   string `yaml:"tls_roots"`   // PEM; default: those of the system
 }
 
 // Limits are what a window starts with, within the rules. Two persons change them on the page of settings, which holds
@@ -285,6 +293,8 @@ func (c *Config) check() error {
 	var level slog.Level
 	need(level.UnmarshalText([]byte(c.Log)) == nil, "log is %q; it must be debug, info, warn or error", c.Log)
 	need(c.SMTP.Port > 0 && c.SMTP.Port < 1<<16, "smtp.port is %d; it must be between 1 and 65535", c.SMTP.Port)
+	need((c.Gateway.URL == "") == (c.Gateway.SecretFile == ""), "gateway: url and secret_file go together")
+	need(c.Gateway.URL == "" || c.Mode == Development || strings.HasPrefix(c.Gateway.URL, "https://"), "production: gateway.url must be https")
 	need(c.HCA.Adapter == "cmc" || c.HCA.Adapter == "file", "hca.adapter is %q; there are cmc and file", c.HCA.Adapter)
 	need(c.HCA.Adapter == "file" || c.HCA.URL != "", "hca.url is missing")
 	need(c.HCA.Adapter == "file" || c.HCA.TLSRoots != "", "hca.tls_roots is missing")

@@ -56,7 +56,7 @@ func (w *Window) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := web.Server(handler, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, w.Log)
+	server := web.Server(handler, w.serverTLS(pair), w.Log)
 	listener, err := net.Listen("tcp", w.Config.Listen)
 	if err != nil {
 		return err
@@ -66,6 +66,14 @@ func (w *Window) Serve(ctx context.Context) error {
 		return err
 	}
 	return w.run(ctx, server, listener)
+}
+
+// serverTLS asks every client for a certificate of our device authority, which phones have and browsers do not; who
+// must have one is the API's to say (HCA-6.3.6).
+func (w *Window) serverTLS(pair tls.Certificate) *tls.Config {
+	devices := x509.NewCertPool()
+	devices.AddCert(w.DeviceCA.Root())
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, ClientCAs: devices}
 }
 
 func (w *Window) run(ctx context.Context, server *http.Server, listener net.Listener) error {
@@ -174,7 +182,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
 		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
-		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
+		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
 		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings,
@@ -184,7 +192,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
+	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Authority: w.DeviceCA, Holders: w.Holders, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
 		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
 		Apps: w.Registry, TrustList: w.trustList.Statement})
 	if err != nil {

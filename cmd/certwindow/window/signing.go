@@ -6,12 +6,12 @@ import (
 	"crypto/rand"
 	"fmt"
 
-	"certwindow/cmd/certwindow/config"
 	"certwindow/hsm/ceremony"
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/store"
+	"certwindow/web/api"
 )
 
 // remoteSigning wires signatures with keys in the HSM (HCA-6.3.5).
@@ -29,21 +29,8 @@ func (w *Window) remoteSigning(ctx context.Context, status crypto.Signer) (*remo
 		return nil, err
 	}
 	return remotesign.New(remotesign.Config{Life: w.Settings.Life(policy.StatementLife), Store: store.SignStore{Store: w.Store}, Keys: w.Token, Statement: status, KeyID: ceremony.LabelStatus,
-		Issuer: w.Config.PublicURL, ActivationKey: activation, ChallengeKey: challenge, Factors: unlocked{w.Config.Mode == config.Development},
+		Issuer: w.Config.PublicURL, ActivationKey: activation, ChallengeKey: challenge, Factors: api.Factors{Accounts: w.Holders},
 		Clients: noClients{}, Zones: zones, Now: w.now, Rand: rand.Reader})
-}
-
-// unlocked is what can be known of a holder who has no account at the window: that the phone gave out its secret, which
-// it keeps locked by the holder's own factor. Development takes the app's word for that; production needs the accounts
-// of HCA-7.4.
-type unlocked struct{ development bool }
-
-// Prove takes the factor "unlock" in development, and refuses everything else.
-func (u unlocked) Prove(_ context.Context, _ ra.Actor, _ ra.PersonID, _ ra.DeviceID, factors []remotesign.Factor, _ string) error {
-	if u.development && len(factors) == 1 && factors[0].Kind == remotesign.FactorUnlock {
-		return nil
-	}
-	return ra.Refuse("HCA-7.4", "authentication-not-set-up", "The holder's authentication is not set up at this window. Nothing was signed.", nil)
 }
 
 // noClients is a window at which no system is registered to ask for signatures: only the holders' own apps do.

@@ -17,6 +17,8 @@ import (
 
 	"certwindow/cmd/certwindow/config"
 	"certwindow/devices"
+	"certwindow/devices/appcred"
+	"certwindow/devices/deviceca"
 	devicestore "certwindow/devices/store"
 	"certwindow/hsm/ceremony"
 	"certwindow/hsm/p11"
@@ -64,6 +66,8 @@ type Window struct {
 	Notify    *notify.Service
 	Accounts  *session.Service
 	Settings  *settings.Service
+	Holders   *appcred.Service
+	DeviceCA  *deviceca.Authority
 	Queue     *work.Queue
 	Adapter   hca.Adapter
 	Dedicated *Dedicated
@@ -71,6 +75,7 @@ type Window struct {
 	sealer    *seal.Sealer
 	register  *devicestore.Store
 	cards     *consent.Verifier
+	codes     codeSender
 	trust     trust
 	statusKey crypto.PublicKey
 	trustList *trustlist.List
@@ -94,7 +99,8 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger, now func() ti
 		return nil, err
 	}
 	w := &Window{Config: c, Log: log, now: now, replica: fmt.Sprintf("%s/%d", host, os.Getpid())}
-	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openTrust, w.openGateway, w.openUseCases, w.openAccounts, w.openApprovals} {
+	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openHolders, w.openDeviceCA, w.openTrust, w.openGateway, w.openUseCases, w.openAccounts,
+		w.openApprovals} {
 		if err := step(ctx); err != nil {
 			w.Close()
 			return nil, err
@@ -170,26 +176,7 @@ func (w *Window) openStores(ctx context.Context) error {
 		return err
 	}
 	w.Registry = devices.New(register, w.now, rand.Reader)
-	mail, err := w.smtp()
-	if err != nil {
-		return err
-	}
-	w.Notify = notify.New(w.Store, register, notify.NewMail(mail), w.Config.Window.Name, w.now)
-	return nil
-}
-
-func (w *Window) smtp() (notify.SMTP, error) {
-	s := w.Config.SMTP
-	out := notify.SMTP{Host: s.Host, Port: s.Port, From: s.From, TLS: s.TLS, User: s.User}
-	if s.PasswordFile == "" {
-		return out, nil
-	}
-	password, err := w.Config.Secret(s.PasswordFile)
-	if err != nil {
-		return out, fmt.Errorf("smtp.password_file: %w", err)
-	}
-	out.Password = string(password.Bytes())
-	return out, nil
+	return w.openMessages()
 }
 
 func (w *Window) openTrust(ctx context.Context) error {

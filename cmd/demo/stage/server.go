@@ -122,8 +122,8 @@ func (s *Stage) startFront() (*front, error) {
 		return nil, err
 	}
 	f, silent := &front{stage: s}, log.New(io.Discard, "", 0)
-	f.proxy = &httputil.ReverseProxy{Transport: client.Transport, Rewrite: f.choose, ErrorLog: silent}
-	f.server = &http.Server{Handler: f, TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, ErrorLog: silent}
+	f.proxy = &httputil.ReverseProxy{Transport: between{s, client.Transport.(*http.Transport)}, Rewrite: f.choose, ErrorLog: silent}
+	f.server = &http.Server{Handler: f, TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}, ErrorLog: silent}
 	go f.server.ServeTLS(listener, "", "")
 	return f, nil
 }
@@ -144,6 +144,7 @@ func (f *front) choose(r *httputil.ProxyRequest) {
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = as(r)
 	if f.stage.opt.Watch == nil {
 		f.proxy.ServeHTTP(w, r)
 		return

@@ -144,12 +144,7 @@ func (p *phone) call(ctx context.Context, method, where string, in, out any) err
 	if err != nil {
 		return err
 	}
-	c, err := p.st.Client()
-	if err != nil {
-		return err
-	}
-	defer c.CloseIdleConnections()
-	res, err := c.Do(req)
+	res, err := p.Connection().Do(req)
 	if err != nil {
 		return err
 	}

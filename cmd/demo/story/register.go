@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certwindow/cmd/demo/stage"
+	"certwindow/devices/appcred"
 )
 
 // register is the first scene: who there is, what they carry, and whose key is whose.
@@ -26,6 +27,7 @@ func (s *Story) register() scene {
 		{"the iPhone is bound: it reads the QR, makes its key, both screens show", s.bind(&s.iphone)},
 		{"the tablet is bound: both screens show", s.bind(&s.tablet)},
 		{"the spare phone is bound: both screens show", s.bind(&s.spare)},
+		{"the counter opens an account for each holder, who signs in and sets a password of his own (HCA-8.2.6)", s.openAccounts},
 	}}
 }
 
@@ -170,4 +172,38 @@ func (s *Story) bind(d *device) func(context.Context) (string, error) {
 		d.phone = phone
 		return shown, phone.waitBound(ctx)
 	}
+}
+
+// openAccounts opens the holders' accounts, and signs each holder in on his device. On the shared tablet that is 王小明.
+func (s *Story) openAccounts(ctx context.Context) (string, error) {
+	for _, x := range []struct {
+		who    *person
+		name   string
+		phones []*device
+	}{{&s.wang, "wang.ming", []*device{&s.iphone, &s.tablet, &s.spare}}, {&s.chen, "chen.yu", nil}} {
+		page, err := s.clerk.post(ctx, "/persons/"+x.who.id+"/account", url.Values{"account": {x.name}, "identified": {"yes"}})
+		if err != nil {
+			return "", err
+		}
+		initial, err := found(page, "data-initial-password")
+		if err != nil {
+			return "", err
+		}
+		x.who.account, x.who.password = x.name, appcred.Secret("own password of "+x.name)
+		for i, d := range x.phones {
+			if i == 0 {
+				if _, err := d.phone.Login(ctx, x.name, appcred.Secret(initial)); err != nil {
+					return "", err
+				}
+				if err := d.phone.ChangePassword(ctx, appcred.Secret(initial), x.who.password); err != nil {
+					return "", err
+				}
+			}
+			if _, err := d.phone.Login(ctx, x.name, x.who.password); err != nil {
+				return "", err
+			}
+			d.phone.ProveBy(x.who.password)
+		}
+	}
+	return "", nil
 }

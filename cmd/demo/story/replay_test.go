@@ -21,14 +21,11 @@ type answer struct {
 	code   string // of a problem document
 }
 
-// deliver sends a request that was made for the window's address to base, as whoever caught it would.
-func deliver(t *testing.T, st *stage.Stage, base string, req *http.Request) answer {
+// deliver sends a request that was made for the window's address to base, over the phone's own connection, which is
+// more than whoever caught it has.
+func deliver(t *testing.T, p *phone, base string, req *http.Request) answer {
 	t.Helper()
-	client, err := st.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
+	client := p.Connection()
 	host := req.URL.Host
 	req.URL.Host, req.Host = strings.TrimPrefix(base, "https://"), host
 	res, err := client.Do(req)
@@ -91,20 +88,20 @@ func replayAtTransport(t *testing.T, st *stage.Stage, s *Story, w *watcher) {
 			t.Errorf("%s: %d %s %s, want it refused as %s", what, got.status, got.code, got.body, code)
 		}
 	}
-	if got := deliver(t, st, st.URL, fresh(http.MethodGet, "/device", nil, time.Now())); got.status != http.StatusOK {
+	if got := deliver(t, s.spare.phone, st.URL, fresh(http.MethodGet, "/device", nil, time.Now())); got.status != http.StatusOK {
 		t.Fatalf("an honest request: %d %s", got.status, got.body)
 	}
 	x := caught(t, w, http.MethodGet, "/device")
-	refused("the same request again", deliver(t, st, st.URL, again(t, st, x, x.Sent)), "nonce-used")
+	refused("the same request again", deliver(t, s.spare.phone, st.URL, again(t, st, x, x.Sent)), "nonce-used")
 	for _, skew := range []time.Duration{-2 * time.Minute, 2 * time.Minute} {
-		refused("a clock that is off by "+skew.String(), deliver(t, st, st.URL, fresh(http.MethodGet, "/device", nil, time.Now().Add(skew))), "clock")
+		refused("a clock that is off by "+skew.String(), deliver(t, s.spare.phone, st.URL, fresh(http.MethodGet, "/device", nil, time.Now().Add(skew))), "clock")
 	}
 	body := map[string][]byte{"csr": []byte("a"), "signature": []byte("b")}
 	where := "/applications/" + s.phoneCert.application + "/request"
 	req := fresh(http.MethodPost, where, body, time.Now())
 	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(`{"csr":"Yw==","signature":"Yg=="}`)), 33
-	refused("another body", deliver(t, st, st.URL, req), "signature")
+	refused("another body", deliver(t, s.spare.phone, st.URL, req), "signature")
 	req = fresh(http.MethodGet, "/device", nil, time.Now())
 	req.URL.Path = "/api/v1/applications/" + s.phoneCert.application
-	refused("another path", deliver(t, st, st.URL, req), "signature")
+	refused("another path", deliver(t, s.spare.phone, st.URL, req), "signature")
 }

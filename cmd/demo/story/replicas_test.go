@@ -61,12 +61,12 @@ func oneUse(t *testing.T, st *stage.Stage, s *Story, w *watcher) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := deliver(t, st, st.URL, req); got.status != http.StatusOK {
+	if got := deliver(t, s.spare.phone, st.URL, req); got.status != http.StatusOK {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	x := caught(t, w, http.MethodGet, "/device")
 	for i := range 2 {
-		if got := deliver(t, st, st.Replica(i), again(t, st, x, x.Sent)); got.code != "nonce-used" {
+		if got := deliver(t, s.spare.phone, st.Replica(i), again(t, st, x, x.Sent)); got.code != "nonce-used" {
 			t.Errorf("server %d took it again: %d %s", i+1, got.status, got.body)
 		}
 	}
@@ -127,7 +127,7 @@ func oneAnswer(t *testing.T, st *stage.Stage, s *Story) {
 			t.Error(err)
 			return answer{}
 		}
-		return deliver(t, st, st.Replica(i), req)
+		return deliver(t, s.spare.phone, st.Replica(i), req)
 	}
 	var got [2]answer
 	atBoth(func(i int) error {

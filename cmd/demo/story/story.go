@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"certwindow/cmd/demo/stage"
+	"certwindow/devices/appcred"
 )
 
 // Story is the cast and what has happened so far.
@@ -31,6 +32,9 @@ type Story struct {
 // person is a healthcare professional with an IC card.
 type person struct {
 	id, name, nationalID, holder, card, email string
+
+	account  string // on phones, and its password
+	password appcred.Secret
 }
 
 // device is a registered device and the app on it.

@@ -9,6 +9,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -36,14 +37,15 @@ type About struct {
 
 // Phone is one phone: a folder that stands for its storage, and the window it is bound to.
 type Phone struct {
-	dir   string
-	about About
-	now   func() time.Time
-	state state
-	http  *http.Client
-
+	dir      string
+	about    About
+	now      func() time.Time
+	state    state
+	http     *http.Client
 	password string                                   // see SetPassword
 	factors  func(challenge string) ([]Factor, error) // see SetFactors
+	cert     *tls.Certificate                         // for mutual TLS, once the window has issued it
+	token    string                                   // of the holder who is signed in
 }
 
 // state is what a phone remembers beside its keys. It holds no secret.
@@ -80,7 +82,13 @@ func Open(dir string, about About, now func() time.Time) (*Phone, error) {
 	if err := json.Unmarshal(raw, &p.state); err != nil {
 		return nil, fmt.Errorf("%s: %w", stateFile, err)
 	}
-	p.http, err = pinnedClient(p.state.Server, p.state.Pin, now)
+	if err := p.readLogin(); err != nil {
+		return nil, err
+	}
+	if err := p.readCertificate(); err != nil {
+		return nil, err
+	}
+	p.http, err = pinnedClient(p.state.Server, p.state.Pin, now, p.certificate)
 	return p, err
 }
 
@@ -111,7 +119,8 @@ func (p *Phone) Bind(ctx context.Context, qr string) (shortCode string, err erro
 	if err != nil {
 		return "", err
 	}
-	if p.http, err = pinnedClient(t.Server, t.Pin, p.now); err != nil {
+	p.cert, p.token = nil, ""
+	if p.http, err = pinnedClient(t.Server, t.Pin, p.now, p.certificate); err != nil {
 		return "", err
 	}
 	key, err := makeKey("P-256", filepath.Join(p.dir, deviceKeyFile))
@@ -140,7 +149,8 @@ func (p *Phone) Bind(ctx context.Context, qr string) (shortCode string, err erro
 	return shortCode, p.save()
 }
 
-// WaitBound waits until the clerk has decided. It returns nil when the phone is bound.
+// WaitBound waits until the clerk has decided, and fetches the phone's certificate. It returns nil when the phone is
+// bound.
 func (p *Phone) WaitBound(ctx context.Context) error {
 	for {
 		var b binding
@@ -149,7 +159,7 @@ func (p *Phone) WaitBound(ctx context.Context) error {
 		}
 		switch {
 		case b.State == "confirmed":
-			return nil
+			return p.Certify(ctx)
 		case b.State == "rejected":
 			return errors.New("the clerk rejected the binding: ask the counter for a new QR")
 		case !p.now().Before(b.ExpiresAt):

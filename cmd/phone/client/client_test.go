@@ -71,12 +71,23 @@ func verify(t *testing.T, pemChain, document string, signature []byte) {
 	}
 }
 
+// signIn opens the account of a doctor and signs him in.
+func signIn(t *testing.T, w *phonetest.Window, p *client.Phone, person ra.PersonID, account string) {
+	t.Helper()
+	w.Account(t, person, account)
+	if _, err := p.Login(t.Context(), account, phonetest.Password); err != nil {
+		t.Fatal(err)
+	}
+	p.ProveBy(phonetest.Password)
+}
+
 // From the QR to a signed document, with keys in the app (HCA-4.1, HCA-6.1, HCA-7.2), across restarts of the app.
 func TestEnrolAndSign(t *testing.T) {
 	w := phonetest.New(t, phonetest.Options{})
 	person := w.Person(t, 1)
 	device := w.Device(t, "ER-01", person)
-	_, dir := bound(t, w, device)
+	first, dir := bound(t, w, device)
+	signIn(t, w, first, person, "doctor")
 	for _, algorithm := range []string{"P-256", "RSA-2048"} {
 		t.Run(algorithm, func(t *testing.T) {
 			a := w.Apply(t, person, device, ra.KeyApp, algorithm)
@@ -120,6 +131,7 @@ func TestSignWithHSM(t *testing.T) {
 	person := w.Person(t, 1)
 	device := w.Device(t, "ER-01", person)
 	p, dir := bound(t, w, device)
+	signIn(t, w, p, person, "doctor")
 	a := w.Apply(t, person, device, ra.KeyHSM, "P-256")
 	if err := p.Enrol(t.Context(), string(a.ID)); err == nil {
 		t.Fatal("a secret without a lock")

@@ -36,7 +36,7 @@ type Factor struct {
 }
 
 // SetFactors says how the holder proves who they are when a signature is released: fn is asked with the window's
-// challenge. Without it the app says that the password has unlocked the secret, and no more.
+// challenge.
 func (p *Phone) SetFactors(fn func(challenge string) ([]Factor, error)) { p.factors = fn }
 
 // Signatures is what a release came to. In a batch that a rule stopped, those before it are there.
@@ -263,7 +263,7 @@ func (p *Phone) release(ctx context.Context, a remotesign.Activation, hashes []H
 
 func (p *Phone) prove(challenge string) ([]Factor, error) {
 	if p.factors == nil {
-		return []Factor{{Kind: remotesign.FactorUnlock}}, nil
+		return nil, errors.New("say first how the holder proves who he is: his account's password, a code, or a biometric key")
 	}
 	return p.factors(challenge)
 }

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -47,13 +48,21 @@ func (r *Refusal) Error() string {
 // pinnedClient talks to the holder of the pinned key and to nobody else. The pin came with the QR, straight from
 // the counter's screen, so no certification authority and no name service has a say: the server must show a
 // certificate with that key, or one that chains to a certificate with it, for its own name and within its time.
-func pinnedClient(server, pin string, now func() time.Time) (*http.Client, error) {
+//
+// certificate is the phone's own for mutual TLS, asked for at each connection; none is shown before there is one.
+func pinnedClient(server, pin string, now func() time.Time, certificate func() *tls.Certificate) (*http.Client, error) {
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "https" {
 		return nil, errors.New("the window's address is not https")
 	}
 	config := &tls.Config{
-		MinVersion:         tls.VersionTLS13,
+		MinVersion: tls.VersionTLS13,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if c := certificate(); c != nil {
+				return c, nil
+			}
+			return &tls.Certificate{}, nil
+		},
 		InsecureSkipVerify: true, // the usual roots are not asked; VerifyConnection asks for the pin instead
 		VerifyConnection: func(c tls.ConnectionState) error {
 			return verifyPin(c.PeerCertificates, pin, u.Hostname(), now())
@@ -85,6 +94,9 @@ func verifyPin(shown []*x509.Certificate, pin, host string, at time.Time) error 
 	return errors.New("the server does not hold the key that the QR named: this is not the window")
 }
 
+// forHolders are the addresses that want the token of a holder's login.
+var forHolders = regexp.MustCompile(`^/(certificates|authorisations|holder$|holder/(logout|password|totp|biometrics)$)`)
+
 // call sends one signed request and reads its answer into out.
 func (p *Phone) call(ctx context.Context, method, path string, in, out any) error {
 	var body []byte
@@ -115,6 +127,9 @@ func (p *Phone) send(ctx context.Context, method, path string, body []byte, idem
 	}
 	if idempotencyKey != "" {
 		r.Header.Set("Idempotency-Key", idempotencyKey)
+	}
+	if p.token != "" && forHolders.MatchString(path) {
+		r.Header.Set("Authorization", "Bearer "+p.token)
 	}
 	if err := p.sign(r, body); err != nil {
 		return nil, 0, err

@@ -1,6 +1,7 @@
 package phonetest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"certwindow/devices"
+	"certwindow/devices/appcred"
 	"certwindow/ra"
 	"certwindow/ra/certpath"
 	"certwindow/ra/csr"
@@ -67,18 +69,49 @@ func (w *Window) Apply(t testing.TB, person ra.PersonID, device ra.DeviceID, des
 	a, err := w.Enrol.Begin(t.Context(), Clerk, enrol.New{Person: person, Device: device, Institution: Code, Scope: []string{"EMR-SIGN"},
 		KeyDesign: design, Carrier: ra.CarrierDevice, Algorithm: algorithm})
 	must(t, err)
-	a, err = w.Enrol.Sign(t.Context(), Clerk, a.ID, enrol.Signature{CMS: []byte("signed by a card: " + a.Nonce), Insertion: "1"})
+	a, err = w.Enrol.Sign(t.Context(), Clerk, a.ID, enrol.Signature{CMS: []byte("signed by a card: " + a.Nonce), Insertion: "of " + string(person)})
 	must(t, err)
 	return a
 }
 
-// authority issues in the HCA's place.
-type authority struct {
+// Password is what every holder of the tests chose.
+const Password appcred.Secret = "correct horse battery"
+
+// Account opens the account of a person and gives it Password.
+func (w *Window) Account(t testing.TB, person ra.PersonID, name string) {
+	t.Helper()
+	_, err := w.Holders.Open(t.Context(), Clerk, person, name)
+	must(t, err)
+	must(t, w.Holders.ResetByCard(t.Context(), Clerk, person, Password))
+}
+
+// SendCode keeps a one-time code in the place of a sender.
+func (w *Window) SendCode(_ context.Context, _ appcred.Channel, _ appcred.Contact, code appcred.Secret) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, code)
+	return nil
+}
+
+// LastCode is the one-time code that was sent last.
+func (w *Window) LastCode(t testing.TB) appcred.Secret {
+	t.Helper()
+	w.Holders.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.sent) == 0 {
+		t.Fatal("no code was sent")
+	}
+	return w.sent[len(w.sent)-1]
+}
+
+// issuer issues in the HCA's place.
+type issuer struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-func newAuthority(t testing.TB, now time.Time) authority {
+func newIssuer(t testing.TB, now time.Time) issuer {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test authority"}, NotBefore: now.Add(-time.Hour),
@@ -87,7 +120,7 @@ func newAuthority(t testing.TB, now time.Time) authority {
 	must(t, err)
 	c, err := x509.ParseCertificate(der)
 	must(t, err)
-	return authority{c, key}
+	return issuer{c, key}
 }
 
 // Issue answers an application's request as the HCA would, with a certificate of one year.
@@ -155,7 +188,7 @@ func (w *Window) SetState(t testing.TB, id ra.CertificateID, s ra.CertificateSta
 }
 
 // root is the authority's certificate as the window's own code reads it.
-func (a authority) root(t testing.TB) *certpath.Certificate {
+func (a issuer) root(t testing.TB) *certpath.Certificate {
 	c, err := certpath.ParseCertificate(a.certificate.Raw)
 	must(t, err)
 	return c

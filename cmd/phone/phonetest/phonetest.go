@@ -11,6 +11,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -26,6 +28,9 @@ import (
 	"gorm.io/gorm"
 
 	"certwindow/devices"
+	"certwindow/devices/appcred"
+	"certwindow/devices/appcred/factor"
+	"certwindow/devices/deviceca"
 	devicestore "certwindow/devices/store"
 	"certwindow/hsm"
 	"certwindow/hsm/p11/p11test"
@@ -65,9 +70,11 @@ type Window struct {
 	Revoke   *revoke.Service
 	Sign     *remotesign.Service
 	Clients  Systems
+	Holders  *appcred.Service
 	Config   api.Config // as the running API has it
 
-	issuer authority
+	issuer issuer
+	sent   []appcred.Secret // codes
 	mu     sync.Mutex
 	at     time.Time
 }
@@ -121,6 +128,31 @@ func (w *Window) stores(t testing.TB) {
 		StartSweep: func(*gorm.DB) error { return nil }}, w.Now, rand.Reader)
 	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, w.Now, rand.Reader)
 	w.Register, w.Registry = register, devices.New(register, w.Now, rand.Reader)
+	w.accounts(t, register)
+}
+
+// accounts are the holders', whose passwords are cheap to try.
+func (w *Window) accounts(t testing.TB, register appcred.Store) {
+	pepper := func(_ context.Context, data []byte) ([]byte, error) {
+		sum := sha256.Sum256(append([]byte("pepper"), data...))
+		return sum[:], nil
+	}
+	hasher, err := factor.NewHasher("holder", factor.PasswordCost{Time: 1, Memory: 64, Threads: 1}, pepper, rand.Reader)
+	must(t, err)
+	w.Holders, err = appcred.New(appcred.Config{Store: register, Hasher: hasher, MAC: pepper, Sender: w, Idle: policy.Always(10 * time.Minute), Issuer: "certwindow",
+		Log: slog.New(slog.DiscardHandler), Now: w.Now, Rand: rand.Reader})
+	must(t, err)
+}
+
+// authority is the window's own for devices.
+func (w *Window) authority(t testing.TB) *deviceca.Authority {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	root, err := deviceca.MakeRoot("Test Hospital", key, w.Now(), rand.Reader)
+	must(t, err)
+	a, err := deviceca.New(root, key, w.Now, rand.Reader)
+	must(t, err)
+	return a
 }
 
 func (w *Window) useCases(t testing.TB, o Options) {
@@ -133,7 +165,7 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, believer{}, revoke.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute)}, w.Now, rand.Reader)
 	status, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	w.issuer = newAuthority(t, w.Now())
+	w.issuer = newIssuer(t, w.Now())
 	w.Server = httptest.NewUnstartedServer(nil)
 	if o.ClosedNetwork == nil {
 		o.ClosedNetwork = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -142,10 +174,10 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	must(t, err)
 	w.Clients = Systems{}
 	w.Sign, err = remotesign.New(remotesign.Config{Life: policy.Always(10 * time.Minute), Store: store.SignStore{Store: w.Store}, Keys: keys, Statement: status, KeyID: StatusKeyID,
-		Issuer: "https://" + w.Server.Listener.Addr().String(), ActivationKey: activation, ChallengeKey: hsm.NewSecret([]byte(rand.Text())), Factors: Unlocked{},
+		Issuer: "https://" + w.Server.Listener.Addr().String(), ActivationKey: activation, ChallengeKey: hsm.NewSecret([]byte(rand.Text())), Factors: api.Factors{Accounts: w.Holders},
 		Clients: w.Clients, Zones: policy.Zones{Closed: o.ClosedNetwork, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Now, Rand: rand.Reader})
 	must(t, err)
-	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Enrolments: w.Enrol,
+	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Authority: w.authority(t), Holders: w.Holders, Enrolments: w.Enrol,
 		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
 		Keys: w.Sign, Requests: w.Store, StatusKey: status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
 	trusted, err := trustlist.New(trustlist.Config{Issuer: "https://" + w.Server.Listener.Addr().String(), Key: status, KeyID: StatusKeyID,
@@ -156,6 +188,9 @@ func (w *Window) useCases(t testing.TB, o Options) {
 
 func (w *Window) serve(t testing.TB) {
 	w.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	asked := x509.NewCertPool()
+	asked.AddCert(w.Config.Authority.Root())
+	w.Server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, ClientCAs: asked}
 	w.Server.StartTLS()
 	t.Cleanup(w.Server.Close)
 	w.Config.Pin = w.Pin()
@@ -194,17 +229,6 @@ func (s Systems) Client(_ context.Context, id remotesign.ClientID) (remotesign.C
 		return c, nil
 	}
 	return remotesign.Client{}, ra.Errorf(ra.KindNotFound, "client-unknown", nil, "This system is not registered.")
-}
-
-// Unlocked takes the app's word that the holder unlocked the phone's secret, and nothing else.
-type Unlocked struct{}
-
-// Prove takes the one factor remotesign.FactorUnlock.
-func (Unlocked) Prove(_ context.Context, _ ra.Actor, _ ra.PersonID, _ ra.DeviceID, factors []remotesign.Factor, _ string) error {
-	if len(factors) == 1 && factors[0].Kind == remotesign.FactorUnlock {
-		return nil
-	}
-	return ra.Refuse("HCA-7.4", "holder-unknown", "The holder did not prove who they are. Nothing was signed.", nil)
 }
 
 type keyMaker interface {
