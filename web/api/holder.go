@@ -248,14 +248,17 @@ func (c *call) addBiometric() (answer, error) {
 	return c.nothing(c.api.Holders.AddBiometric(c.ctx(), c.actor(), c.login, b.Kind, key, signature, b.Challenge))
 }
 
-// own refuses a certificate that is not the signed-in holder's own (HCA-7.4). It is as if there were none.
+// own refuses a certificate that is another holder's (HCA-7.4): it is as if there were none. What there is none of, the
+// use case refuses in its own order.
 func (c *call) own(id ra.CertificateID) error {
 	x, err := c.api.Certificates.Certificate(c.ctx(), c.actor(), id)
-	if err != nil {
-		return err
+	switch {
+	case err != nil && ra.KindOf(err) == ra.KindNotFound:
+		return nil
+	case err == nil && x.PersonID != c.login.Person:
+		return errNotYours
 	}
-	if x.PersonID != c.login.Person || x.DeviceID != c.device.ID {
-		return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is none, or none that you may see.")
-	}
-	return nil
+	return err
 }
+
+var errNotYours = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is none, or none that you may see.")

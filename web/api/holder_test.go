@@ -40,8 +40,7 @@ func TestSharedTablet(t *testing.T) {
 			t.Errorf("%s: %d %s", me, got.status, got.body)
 		}
 		want(t, me+" asks of the other's", p.get("/certificates/"+certificates[other]+"/status"), 404, "not-found", "")
-		hash := `{"hash_algorithm":"SHA-256","hash":"` + strings.Repeat("A", 43) + `="}`
-		want(t, me+" signs with the other's", p.post("/certificates/"+certificates[other]+"/signatures", hash, nonce()), 404, "not-found", "")
+		want(t, me+" signs with the other's", p.post("/certificates/"+certificates[other]+"/signatures", signatureBody, nonce()), 404, "not-found", "")
 	}
 	if got := p.post("/holder/logout", "{}", ""); got.status != 200 {
 		t.Errorf("%d %s", got.status, got.body)

@@ -45,7 +45,7 @@ func TestHostileBodies(t *testing.T) {
 		"comment":          "/**/" + good,
 		"base64url":        strings.Replace(good, "AAAA", "A-_A", 1),
 		"base64 lines":     strings.Replace(good, "AAAA", `AA\nAA`, 1),
-		"five factors":     strings.Replace(good, `"factors":[]`, `"factors":[`+strings.Repeat(`{"kind":"unlock","value":""},`, 4)+`{"kind":"unlock","value":""}]`, 1),
+		"five factors":     strings.Replace(good, `"factors":[]`, `"factors":[`+strings.Repeat(`{"kind":"password","value":"x"},`, 4)+`{"kind":"password","value":"x"}]`, 1),
 		"nameless factor":  strings.Replace(good, `"factors":[]`, `"factors":[{"kind":"","value":""}]`, 1),
 		"no base64":        strings.Replace(good, `"secret":"AAAA"`, `"secret":""`, 1),
 		"no padding":       strings.Replace(good, "=", "", 1),

@@ -208,11 +208,14 @@ func (c *call) denyAuthorisation() (answer, error) {
 	return document(http.StatusOK, map[string]remotesign.State{"state": remotesign.Denied})
 }
 
-// ownAuthorisation refuses one that waits for another holder of a shared device (HCA-7.4). It is as if there were none.
+// ownAuthorisation is own, for one that waits for a holder of a shared device.
 func (c *call) ownAuthorisation() error {
 	person, err := c.api.Keys.Whose(c.ctx(), c.device.ID, remotesign.AuthorisationID(c.Param("authorisation")))
-	if err == nil && person != c.login.Person {
-		err = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is none, or none that you may see.")
+	switch {
+	case err != nil && ra.KindOf(err) == ra.KindNotFound:
+		return nil
+	case err == nil && person != c.login.Person:
+		return errNotYours
 	}
 	return err
 }

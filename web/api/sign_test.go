@@ -85,7 +85,7 @@ func inHSM(t *testing.T, w *phonetest.Window, p *phone, person ra.PersonID, devi
 // activation signs activation data over hashes.
 func (p *phone) activation(a remotesign.Activation, sealed []byte, items []remotesign.Item) string {
 	sum, now := sha256.Sum256(sealed), p.w.Now().Unix()
-	a.ID, a.Scope, a.HashAlgorithm, a.Factor, a.IssuedAt, a.Expires = nonce(), "EMR-SIGN", "SHA-256", "unlock", now, now+60
+	a.ID, a.Scope, a.HashAlgorithm, a.Factor, a.IssuedAt, a.Expires = nonce(), "EMR-SIGN", "SHA-256", "password", now, now+60
 	a.Count, a.Hashes, a.Secret = len(items), hex.EncodeToString(remotesign.ItemsDigest("SHA-256", items)), hex.EncodeToString(sum[:])
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: p.key}, (&jose.SignerOptions{}).WithType(remotesign.ActivationType))
 	if err != nil {
@@ -120,7 +120,7 @@ func (p *phone) signing(c ra.CertificateID, n int) string {
 	for _, i := range records(n) {
 		hashes = append(hashes, map[string]any{"hash": i.Hash, "title": i.Title, "patients": i.Patients, "source": i.Source})
 	}
-	return text(p.t, map[string]any{"activation": p.activation(a, sealed, records(n)), "secret": sealed, "factors": []map[string]string{{"kind": "unlock", "value": ""}},
+	return text(p.t, map[string]any{"activation": p.activation(a, sealed, records(n)), "secret": sealed, "factors": []map[string]string{{"kind": "password", "value": phonetest.Password.Reveal()}},
 		"scope": "EMR-SIGN", "hash_algorithm": "SHA-256", "challenge": ch.Challenge, "hashes": hashes})
 }
 
@@ -203,7 +203,7 @@ func TestReleaseForASystem(t *testing.T) {
 	release := func(a remotesign.Authorisation) string {
 		act := remotesign.Activation{Authorisation: string(a.ID), Challenge: base64.RawURLEncoding.EncodeToString(a.Challenge), Certificate: string(c.ID), Client: "his"}
 		sealed := p.sealed(act.SecretInfo())
-		return text(t, map[string]any{"activation": p.activation(act, sealed, records(2)), "secret": sealed, "factors": []map[string]string{{"kind": "unlock", "value": ""}}})
+		return text(t, map[string]any{"activation": p.activation(act, sealed, records(2)), "secret": sealed, "factors": []map[string]string{{"kind": "password", "value": phonetest.Password.Reveal()}}})
 	}
 	if got := p.post("/authorisations/"+string(a.ID)+"/release", release(a), nonce()); got.status != 200 || strings.Contains(string(got.body), "stopped") {
 		t.Fatalf("%d %s", got.status, got.body)

@@ -154,6 +154,7 @@ func TestSignWithHSM(t *testing.T) {
 	}
 	verify(t, issued.PEM, "a record", signature)
 	p = open(t, w, dir)
+	p.ProveBy(phonetest.Password)
 	p.SetPassword("wrong horse")
 	if _, err := p.SignWithHSM(t.Context(), string(c.ID), digest[:]); err == nil || !strings.Contains(err.Error(), "password") {
 		t.Errorf("with a wrong password: %v", err)
