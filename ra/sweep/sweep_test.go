@@ -91,6 +91,10 @@ func TestGrounds(t *testing.T) {
 			w.Register.Institution(storetest.Clinic, func(i *ra.InstitutionFacts) { i.Active = false })
 		}},
 		"not a user any more": {"no-permission", func(w *ward, c ra.Certificate) { w.Register.SetUsers(c.DeviceID) }},
+		"carrier gone for a day (HCA-7.1)": {"carrier-not-allowed", func(w *ward, c ra.Certificate) {
+			since := w.Clock.Now().Add(-policy.CarrierGrace)
+			w.Register.Device(c.DeviceID, func(d *ra.DeviceFacts) { d.CarrierGone = &since })
+		}},
 		"scope withdrawn": {"no-permission", func(w *ward, c ra.Certificate) {
 			w.Register.SetScopes(store.Scope{Code: "EMR-SIGN", Institutions: []string{string(storetest.Window)}})
 		}},

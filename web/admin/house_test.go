@@ -202,13 +202,6 @@ func logQuery(q LogQuery) store.AuditQuery {
 		From: q.From, To: q.To, Before: q.Before, After: q.After, OldestFirst: q.OldestFirst, Limit: q.Limit}
 }
 
-// acts are what two persons decide in this house.
-func (h *house) acts() map[approve.Act]approve.Executor {
-	all := h.accounts.Acts()
-	maps.Copy(all, h.settings.Acts())
-	return all
-}
-
 func (h *house) auditLog(ctx context.Context, q LogQuery) (out []audit.Record, err error) {
 	err = h.store.View(ctx, func(tx *store.Tx) error {
 		out, err = tx.AuditRows(logQuery(q))

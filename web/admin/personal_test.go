@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,6 +20,13 @@ import (
 	"certwindow/ra/enrol"
 	"certwindow/web/session"
 )
+
+// acts are what two persons decide in this house.
+func (h *house) acts() map[approve.Act]approve.Executor {
+	all := h.accounts.Acts()
+	maps.Copy(all, h.settings.Acts())
+	return all
+}
 
 // registerActs are what two persons decide of the register, as the window wires them.
 func (h *house) registerActs(register *devicestore.Store) map[approve.Act]approve.Executor {
