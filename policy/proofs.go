@@ -167,7 +167,7 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 
 	"HCA-9": {"cmd/certwindow/config.Load policy.Setting.Parse policy.Settings.Value ra/settings.(*Service).Acts policy.Erasure devices.(*Service).Retain devices.(*Service).CopyFor",
 		"cmd/certwindow/config.TestLimitsCanOnlyBeTightened policy.TestSettingsAreNeverLoosened ra/settings.TestEveryReplicaHoldsToWhatTwoDecided web/admin.TestSettingsAreTightenedByTwo web/admin.TestSettingsHoldAtOnce devices/store.TestRetention devices/store.TestCopy policy.TestErasure cmd/certwindow/checker.TestErasedPerson",
-		""},
+		"a person's copy and erasure leave out the histories of card links, of accounts on phones and of signatures asked for by systems"},
 
 	"SAM-1": {"", "", "not begun"},
 	"SAM-2": {"", "", "not begun"},
