@@ -38,6 +38,12 @@ var certificateList = &list[certificateLine]{
 		{label: "certificate.issued", class: "when", by: "id", cell: func(p *page, c certificateLine) cell { return p.when(c.CreatedAt) }},
 		{label: "certificate.until", class: "when", by: "until", cell: func(p *page, c certificateLine) cell { return p.when(c.NotAfter) }},
 	},
+	arrange: func(a asked) string {
+		if a.get("from") != "" || a.get("to") != "" {
+			return "until" // else the rows of a month would be picked one by one out of those of all years
+		}
+		return ""
+	},
 	read: readCertificates,
 	count: func(p *page, a asked) (int, error) {
 		return p.site.Revocations.CountCertificates(p.ctx(), p.actor(), certificateQuery(a))

@@ -41,6 +41,12 @@ var deviceList = &list[devices.Device]{
 		}},
 		{label: "device.created", class: "when", by: "id", cell: func(p *page, d devices.Device) cell { return p.when(d.CreatedAt) }},
 	},
+	arrange: func(a asked) string {
+		if a.get("code") != "" {
+			return "code"
+		}
+		return ""
+	},
 	read: func(p *page, a asked) ([]devices.Device, error) {
 		return p.site.Registry.Devices(p.ctx(), p.actor(), p.deviceQuery(a))
 	},

@@ -27,6 +27,7 @@ type list[R any] struct {
 	add     string  // the words of the button to path+"/new"; empty: there is none
 	hint    string  // words above the list: what it does not find, and why
 	wide    bool
+	arrange func(a asked) string // the order that a filter goes with, alone; empty: any. Nil: each goes with each
 	read    func(p *page, a asked) ([]R, error)
 	count   func(p *page, a asked) (int, error) // as far as ra.CountUpTo and one more
 	mark    func(by string, r R) ra.Mark        // where a row stands in an order
@@ -183,6 +184,11 @@ func (l *list[R]) asked(p *page) (asked, error) {
 			return a, ra.Errorf(ra.KindMalformed, "order-unknown", nil, "The list has no such order.")
 		}
 		a.order = ra.Order{By: by, Desc: desc}
+	}
+	if l.arrange != nil {
+		if by := l.arrange(a); by != "" && by != a.order.By {
+			a.order = ra.Order{By: by}
+		}
 	}
 	var err error
 	a.order.After, err = readCursor(p.FormValue("after"), sortOf(a.order))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -138,11 +139,17 @@ func (l *library) certificates() (out []question) {
 			{"by end", ra.Order{By: "until"}, nil, page}, {"by end, deep, exported", ra.Order{By: "until", Desc: true}, func(n int) *ra.Mark {
 				return &ra.Mark{Key: ra.MarkTime(day.Add(time.Duration(l.crowd.Certificates/2) * 50 * time.Second)), ID: crowdID("C", n)}
 			}, export}} {
+			if name == "that end in a month" && o.order.By != "until" {
+				continue // the page sorts these by their end alone
+			}
 			out = append(out, question{"certificates " + name + ", " + o.name, func(ctx context.Context, n int) (int, error) {
 				q := filter(n)
 				q.Order, q.Brief, q.Limit = o.order, true, o.limit
 				if o.deep != nil {
 					q.Order.After = o.deep(n)
+				}
+				if q.Order.After != nil && !q.From.IsZero() {
+					q.Order.After.Key = ra.MarkTime(q.From.AddDate(0, 0, 15)) // a place in a list is of one of its rows
 				}
 				return l.certificatePage(ctx, q)
 			}})
@@ -258,6 +265,9 @@ func (l *library) phones() (out []question) {
 	}
 	for _, name := range sorted(filters) {
 		for _, o := range []ra.Order{{By: "id", Desc: true}, {By: "code"}, {By: "seen"}} {
+			if strings.HasPrefix(name, "by code") && o.By != "code" {
+				continue // the page sorts these by their code alone
+			}
 			out = append(out, question{"devices " + name + ", by " + o.By, func(ctx context.Context, n int) (int, error) {
 				q := filters[name](n)
 				q.Order, q.Limit = o, page
