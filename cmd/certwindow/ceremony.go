@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509/pkix"
@@ -138,50 +139,6 @@ func (c *custodians) Set(v string) error {
 	return nil
 }
 
-// cmdCeremonyMaster makes a generation of the master key from the custodians' components, or makes it again in
-// a new token from the record of the first time (HCA-6.3.2).
-func cmdCeremonyMaster(ctx context.Context, args []string, s streams) int {
-	f := newTokenFlags("ceremony master", s)
-	generation := f.Int("generation", 1, "number of the master key")
-	restore := f.String("restore", "", "record of the ceremony that made this generation, to make it again in a new token")
-	people := &custodians{files: map[string]string{}}
-	f.Var(people, "custodian", "NAME, who types the component alone, or NAME=FILE that holds it; two or more")
-	if ok, code := f.parse(args, "module", "token", "so-pin-file", "pin-file", "out"); !ok {
-		return code
-	}
-	so, user, err := f.pins()
-	if err != nil {
-		return f.fail(err)
-	}
-	o := ceremony.Options{Module: *f.module, TokenLabel: *f.token, SOPIN: so, UserPIN: user, Generation: *generation, Custodians: people.names,
-		ReadComponent: people.reader(s), Progress: s.err, Now: now, Rand: rand.Reader}
-	if *restore != "" {
-		if o.Restore, err = readRecord(*restore); err != nil {
-			return f.fail(err)
-		}
-		// The token is made empty: setting it up first would give it another MAC key than the lost one's.
-		if exists, err := p11.HasToken(*f.module, *f.token); err != nil {
-			return f.fail(err)
-		} else if !exists {
-			if err := p11.InitToken(*f.module, *f.token, so, user); err != nil {
-				return f.fail(err)
-			}
-		}
-	}
-	record, err := create(*f.out)
-	if err != nil {
-		return f.fail(err)
-	}
-	o.Out = record
-	t, err := ceremony.Run(ctx, o)
-	if err := errors.Join(err, record.Close()); err != nil {
-		_ = os.Remove(*f.out)
-		return f.fail(err)
-	}
-	fmt.Fprintf(s.out, "master key %d is in token %s; its signed record is %s\n", t.Generation, *f.token, *f.out)
-	return exitYes
-}
-
 func readRecord(path string) (*ceremony.Transcript, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -210,6 +167,24 @@ func (c *custodians) reader(s streams) func(string) (hsm.Secret, error) {
 		}
 		return hsm.NewSecret(line), err
 	}
+}
+
+// record runs a ceremony whose record goes to a file that must not exist.
+func (f tokenFlags) record(o ceremony.Options, hold func(ceremony.Options) (*ceremony.Transcript, error)) (*ceremony.Transcript, []byte, error) {
+	file, err := create(*f.out)
+	if err != nil {
+		return nil, nil, err
+	}
+	var kept bytes.Buffer
+	o.Out = io.MultiWriter(file, &kept)
+	t, err := hold(o)
+	if err := errors.Join(err, file.Close()); err != nil {
+		if kept.Len() == 0 { // nothing happened that a record tells of
+			_ = os.Remove(*f.out)
+		}
+		return nil, nil, err
+	}
+	return t, kept.Bytes(), nil
 }
 
 // cmdCeremonyRequest writes the certification request for the dedicated certificate, whose key stays in the

@@ -40,8 +40,8 @@ func cmdCheck(ctx context.Context, args []string, s streams) int {
 	}
 	r.OK = r.Counts.Findings == 0
 	f.result(r, func() {
-		fmt.Fprintf(s.out, "%d findings in %d applications, %d certificates, %d consents, %d keys, %d rows of the audit log, %d checkpoints\n",
-			r.Counts.Findings, r.Counts.Applications, r.Counts.Certificates, r.Counts.Consents, r.Counts.Keys, r.Counts.AuditRows, r.Counts.Checkpoints)
+		fmt.Fprintf(s.out, "%d findings in %d applications, %d certificates, %d consents, %d keys, %d approvals, %d rows of the audit log, %d checkpoints\n",
+			r.Counts.Findings, r.Counts.Applications, r.Counts.Certificates, r.Counts.Consents, r.Counts.Keys, r.Counts.Approvals, r.Counts.AuditRows, r.Counts.Checkpoints)
 	})
 	if !r.OK {
 		return exitNo

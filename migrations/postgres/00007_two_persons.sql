@@ -17,7 +17,20 @@ CREATE TABLE settings (
     set_by   TEXT NOT NULL,
     set_at   TIMESTAMPTZ NOT NULL
 );
+-- Leave to hold one ceremony, which a command uses once.
+CREATE TABLE ceremonies (
+    approval    TEXT PRIMARY KEY,
+    kind        TEXT NOT NULL,
+    generation  INTEGER NOT NULL,
+    approved_by TEXT NOT NULL,
+    approved_at TIMESTAMPTZ NOT NULL,
+    expires_at  TIMESTAMPTZ NOT NULL,
+    begun_at    TIMESTAMPTZ,
+    finished_at TIMESTAMPTZ,
+    record      BYTEA                            -- what the ceremony left, signed by the token
+);
 
 -- +goose Down
+DROP TABLE ceremonies;
 DROP TABLE settings;
 DROP TABLE staff_handovers;

@@ -17,7 +17,20 @@ CREATE TABLE settings (
     set_by   TEXT NOT NULL,
     set_at   DATETIME NOT NULL
 );
+-- Leave to hold one ceremony, which a command uses once.
+CREATE TABLE ceremonies (
+    approval    TEXT PRIMARY KEY,
+    kind        TEXT NOT NULL,
+    generation  INTEGER NOT NULL,
+    approved_by TEXT NOT NULL,
+    approved_at DATETIME NOT NULL,
+    expires_at  DATETIME NOT NULL,
+    begun_at    DATETIME,
+    finished_at DATETIME,
+    record      BLOB                            -- what the ceremony left, signed by the token
+);
 
 -- +goose Down
+DROP TABLE ceremonies;
 DROP TABLE settings;
 DROP TABLE staff_handovers;

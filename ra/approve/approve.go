@@ -28,12 +28,13 @@ const (
 	ResetStaff        Act = "reset-staff"        // new credentials (HCA-8.2.6(4), HCA-8.2.7(2))
 	ResumeStaff       Act = "resume-staff"       // a stopped account
 	ChangeSetting     Act = "change-setting"     // a limit, within its rule (HCA-9)
+	HoldCeremony      Act = "hold-ceremony"      // of the master key (HCA-6.3.2)
 	ApproveApp        Act = "approve-app"        // an app version (HCA-2.6, HCA-8.2.1)
 	UnmaskMany        Act = "unmask-many"        // a list of persons (HCA-8.1.5)
 )
 
 // Acts are all of them, in the order that pages show them.
-var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff, ChangeSetting, ApproveApp, UnmaskMany}
+var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff, ChangeSetting, HoldCeremony, ApproveApp, UnmaskMany}
 
 // State is where a proposal stands. It changes once.
 type State string

@@ -3,6 +3,7 @@ package store
 import (
 	"certwindow/ra"
 	"certwindow/ra/approve"
+	"certwindow/ra/custody"
 	"certwindow/ra/intake"
 	"certwindow/ra/settings"
 )
@@ -10,5 +11,5 @@ import (
 // Models are the types that this package reads and writes its tables by.
 func Models() []any {
 	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{}, &intake.Import{}, &importLine{},
-		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}, &settings.Row{}, &signatureAuthorisation{}, &signatureHash{}}
+		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}, &settings.Row{}, &custody.Ceremony{}, &signatureAuthorisation{}, &signatureHash{}}
 }

@@ -113,6 +113,7 @@ type Config struct {
 	Revocations Revocations
 	Approvals   Approvals
 	Settings    Settings
+	Vault       Vault
 	Cards       Cards
 	CardClaims  CardClaims
 	Holders     HolderAccounts
@@ -158,6 +159,7 @@ func New(cfg Config) (*Site, error) {
 		cfg.Personal == nil ||
 		cfg.Exchange == nil ||
 		cfg.Settings == nil ||
+		cfg.Vault == nil ||
 		cfg.Imports == nil ||
 		cfg.Cards == nil || cfg.CardClaims == nil ||
 		cfg.CountLog == nil ||

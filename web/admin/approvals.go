@@ -221,6 +221,8 @@ func (w catalogue) fact(name, value string) string {
 	switch kind := strings.TrimPrefix(name, "was-"); {
 	case value == "yes" || value == "no":
 		return w.say("answer." + value)
+	case kind == "ceremony":
+		return w.say("ceremony.kind." + value)
 	case kind == "setting":
 		return w.say("setting." + value)
 	case kind == "role":

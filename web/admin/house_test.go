@@ -36,6 +36,7 @@ import (
 	"certwindow/ra/cardmsg"
 	"certwindow/ra/cardmsg/cardtest"
 	"certwindow/ra/consent"
+	"certwindow/ra/custody"
 	"certwindow/ra/enrol"
 	"certwindow/ra/exchange"
 	"certwindow/ra/intake"
@@ -63,6 +64,7 @@ type house struct {
 	revoke   *revoke.Service
 	approve  *approve.Service
 	settings *settings.Service
+	custody  *custody.Service
 	exchange *exchange.Service
 	intake   *intake.Service
 	store    *store.Store
@@ -155,6 +157,7 @@ func buildWith(t *testing.T, component string) *house {
 	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(*gorm.DB) error { return nil }, Records: []devicestore.Records{store.PersonRecords{Sealer: sealer}}}, h.now, rand.Reader)
 	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, h.now, rand.Reader)
+	h.custody = custody.New(store.CustodyStore{Store: h.store}, h.now)
 	h.settings = settings.New(store.SettingsStore{Store: h.store}, nil, h.now)
 	h.registry = devices.New(register, h.now, rand.Reader)
 	h.pki = cardtest.New(t, h.at)
@@ -182,7 +185,7 @@ func buildWith(t *testing.T, component string) *house {
 	holders := h.openHolders(register)
 	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Personal: h.registry, Retention: 7,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
-		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, AuditLog: h.auditLog, CardComponent: component,
+		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, Vault: h, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,
 		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})

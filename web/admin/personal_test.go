@@ -25,6 +25,7 @@ import (
 func (h *house) acts() map[approve.Act]approve.Executor {
 	all := h.accounts.Acts()
 	maps.Copy(all, h.settings.Acts())
+	maps.Copy(all, h.custody.Acts())
 	return all
 }
 

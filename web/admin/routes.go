@@ -55,6 +55,7 @@ var routes = slices.Concat(
 	certificateRoutes,
 	approvalRoutes,
 	settingRoutes,
+	ceremonyRoutes,
 	auditRoutes,
 	exchangeRoutes,
 	importRoutes,

@@ -15,6 +15,7 @@ import (
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/approve"
+	"certwindow/ra/custody"
 	"certwindow/ra/intake"
 	"certwindow/web/session"
 )
@@ -30,7 +31,7 @@ func families() map[string][]string {
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports),
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
 		"import.kind.": texts(intake.Kinds), "institution.event.": texts(devices.InstitutionEvents[:4]), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
-		"answer.": {"yes", "no"}, "setting.": settingNames(), "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
+		"answer.": {"yes", "no"}, "setting.": settingNames(), "ceremony.kind.": texts(custody.Kinds), "state.ceremony.": ceremonyStates, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"state.app.": texts(appStates), "withdrawal.": devices.WithdrawalReasons, "state.checkin.": {"usable", "stopped"}, "unmask-reason.": policy.UnmaskReasons,
 		"unmask-kind.": {"record", "list", "copy"}, "copy.kind.": {"devices", "looks", "use", "read-notices", "applications", "certificates", "notices", "log"},
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),

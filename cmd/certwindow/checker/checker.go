@@ -71,6 +71,7 @@ type Counts struct {
 	Certificates int64 `json:"certificates"`
 	Consents     int64 `json:"consents"`
 	Keys         int64 `json:"keys"`
+	Approvals    int64 `json:"approvals"`
 	AuditRows    int64 `json:"audit_rows"`
 	Checkpoints  int64 `json:"checkpoints"`
 	Findings     int64 `json:"findings"`
@@ -92,7 +93,7 @@ func Run(ctx context.Context, cfg Config) (Counts, error) {
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // nothing was written
 	c := &check{Config: cfg, ctx: ctx, conn: conn}
-	for _, step := range []func() error{c.limits, c.slots, c.orphans, c.nonces, c.applications, c.auditLog} {
+	for _, step := range []func() error{c.limits, c.slots, c.orphans, c.nonces, c.applications, c.approvals, c.auditLog} {
 		if err := step(); err != nil {
 			return c.counts, fmt.Errorf("checker: %w", err)
 		}

@@ -26,6 +26,7 @@ func (w *Window) acts() map[approve.Act]approve.Executor {
 	for _, room := range []map[approve.Act]approve.Executor{
 		w.Accounts.Acts(),
 		w.Settings.Acts(),
+		w.Custody.Acts(),
 		admin.CardChanges(w.Registry, w.registerIn, w.now),
 		w.registerActs(),
 	} {

@@ -185,7 +185,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
 		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
-		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings,
+		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings, Vault: vault{w},
 		BindText: func(code string) string {
 			return devices.BindText{Server: w.Config.PublicURL, Code: code, Pin: pin}.String()
 		}})

@@ -30,6 +30,7 @@ import (
 	"certwindow/ra/certpath/crlstore"
 	"certwindow/ra/certpath/fetch"
 	"certwindow/ra/consent"
+	"certwindow/ra/custody"
 	"certwindow/ra/enrol"
 	"certwindow/ra/exchange"
 	"certwindow/ra/hca"
@@ -66,6 +67,7 @@ type Window struct {
 	Notify    *notify.Service
 	Accounts  *session.Service
 	Settings  *settings.Service
+	Custody   *custody.Service
 	Holders   *appcred.Service
 	DeviceCA  *deviceca.Authority
 	Queue     *work.Queue
@@ -175,6 +177,7 @@ func (w *Window) openStores(ctx context.Context) error {
 	if err := w.openSettings(ctx); err != nil {
 		return err
 	}
+	w.Custody = custody.New(store.CustodyStore{Store: w.Store}, w.now)
 	w.Registry = devices.New(register, w.now, rand.Reader)
 	return w.openMessages()
 }
