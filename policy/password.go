@@ -50,3 +50,12 @@ func PasswordInitial(initial bool) Decision {
 	}
 	return Allow()
 }
+
+// PasswordGuess decides whether a password may be set that is among the first a guesser tries. The HCA's rule does not
+// ask for it; limits may be tightened (HCA-9).
+func PasswordGuess(common bool) Decision {
+	if common {
+		return Refuse("HCA-9", "password-common", "This password is among the first that anybody would try; choose another one.")
+	}
+	return Allow()
+}

@@ -110,7 +110,7 @@ func (s *Service) ResetByCard(ctx context.Context, actor ra.Actor, person ra.Per
 		case !there:
 			return errNoAccount
 		}
-		if err := ra.Refused(policy.Password(a.Name, next.Reveal())); err != nil {
+		if err := factor.Acceptable(a.Name, next); err != nil {
 			return err
 		}
 		if err := s.mayServe(tx, ra.Actor{}, person); err != nil {
@@ -140,7 +140,7 @@ func (s *Service) ChangePassword(ctx context.Context, actor ra.Actor, token Secr
 	if err := s.checkPassword(ctx, a, current); err != nil {
 		return s.refuse(ctx, event, err)
 	}
-	if err := ra.Refused(policy.Password(a.Name, next.Reveal())); err != nil {
+	if err := factor.Acceptable(a.Name, next); err != nil {
 		return s.refuse(ctx, event, err)
 	}
 	if current == next || len(next) > factor.MaxPassword {

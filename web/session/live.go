@@ -192,7 +192,7 @@ func (s *Service) ChangePassword(ctx context.Context, x Session, current, next S
 }
 
 func (s *Service) mayChange(ctx context.Context, row staffRow, current, next Secret) error {
-	if err := ra.Refused(policy.Password(row.Account, next.Reveal())); err != nil {
+	if err := factor.Acceptable(row.Account, next); err != nil {
 		return err
 	}
 	if len(next) > factor.MaxPassword {

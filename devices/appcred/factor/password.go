@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"certwindow/policy"
 	"certwindow/ra"
 )
 
@@ -156,4 +157,13 @@ func decode(stored string) (c PasswordCost, salt, key []byte, err error) {
 		return c, nil, nil, bad
 	}
 	return c, salt, key, nil
+}
+
+// Acceptable refuses a password that may not be set for an account: by the rules of HCA-8.2.6, and when it is one that
+// guessers try first, which is our own tightening of them (HCA-9).
+func Acceptable(account string, password Secret) error {
+	if err := ra.Refused(policy.Password(account, password.Reveal())); err != nil {
+		return err
+	}
+	return ra.Refused(policy.PasswordGuess(Common(password, account)))
 }
