@@ -75,7 +75,7 @@ var reachable = map[string][]string{
 	"clerk": {"/", "/persons", "/persons/new", "/persons/#", "/devices", "/devices/new", "/devices/#", "/devices/#/binding", "/applications",
 		"/applications/new?person", "/applications/#", "/applications?state", "/counter/#", "/certificates", "/certificates/#", "/institutions", "/scopes", "/password", "/help", "/help/computer", "/help/counter"},
 	"window-admin": {"/", "/persons", "/persons/#", "/devices", "/devices/#", "/applications", "/applications/#", "/certificates", "/certificates/#",
-		"/institutions", "/institutions/new", "/scopes", "/scopes/new", "/staff", "/staff/new", "/staff/#", "/audit", "/password",
+		"/institutions", "/institutions/new", "/scopes", "/scopes/new", "/staff", "/staff/new", "/settings", "/ceremonies", "/staff/#", "/audit", "/password",
 		"/help", "/reports", "/reports/clauses", "/reports/sweeps", "/reports/approvals", "/reports/exemptions", "/reports/lookups", "/reports/master-key", "/reports/exports"},
 }
 
