@@ -44,6 +44,15 @@ func NextDevice(s DeviceState, e DeviceEvent) (DeviceState, error) {
 	return deviceMachine.next("device", s, e)
 }
 
+// HolderFacts are what the use of a key rests on in the register, read at one moment: the device, seen from its holder,
+// the holder's practice, and the app on the device. Of the person they say no more than the rules ask.
+type HolderFacts struct {
+	Device       DeviceFacts // without CarrierGone, which the inventory asks for
+	Active       bool
+	Institutions []InstitutionCode // at which the person practises now
+	App          AppFacts
+}
+
 // AppFacts is which app a device last said to run, and what the window's rules must know of it (HCA-8.2.1).
 type AppFacts struct {
 	App, Version string

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"certwindow/cmd/phone/phonetest"
+	"certwindow/devices"
 	"certwindow/ra"
 )
 
@@ -63,6 +64,7 @@ func (s shell) bind(device ra.DeviceID, dir string) {
 // A doctor's whole way on the command line: bind, enrol, sign, and no signature once the key is stopped (HCA-7.2).
 func TestCommands(t *testing.T) {
 	w := phonetest.New(t, phonetest.Options{})
+	w.Approve(t, devices.App{Platform: ra.PlatformAndroid, Package: "tw.certwindow.phone", Version: "1.0.0"})
 	s := shell{t, w}
 	person := w.Person(t, 1)
 	device := w.Device(t, "ER-01", person)

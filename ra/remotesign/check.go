@@ -17,8 +17,8 @@ type facts struct {
 }
 
 // allowed is the check before every signature; each refusal names its clause: the certificate is live, its holder the
-// device's user and applicant (HCA-7.2, HCA-7.3), the key in the HSM, the app approved, and scope and client go
-// together (HCA-5.1.2).
+// device's user and applicant (HCA-7.2, HCA-7.3), the app approved (HCA-8.2.1), the key in the HSM, and scope and client
+// go together (HCA-5.1.2).
 func (s *Service) allowed(ctx context.Context, device ra.DeviceID, w Authorisation) (f facts, err error) {
 	err = s.Store.View(ctx, func(tx Tx) error {
 		if f.certificate, f.device, err = s.usable(tx, device, w.Certificate); err != nil {
@@ -34,9 +34,6 @@ func (s *Service) allowed(ctx context.Context, device ra.DeviceID, w Authorisati
 		}
 		return s.scopeAllows(ctx, c, w, approved)
 	})
-	if err == nil && s.Apps != nil {
-		err = s.Apps.AppMaySign(ctx, device, f.certificate.Scope)
-	}
 	return f, err
 }
 

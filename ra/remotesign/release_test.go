@@ -131,19 +131,15 @@ func TestWhoMayAsk(t *testing.T) {
 		_, err := w.Release(t.Context(), actor, w.phone.ID, a.ID, w.release(t, activationOf(a), a.Items, nil))
 		refusal(t, "from "+address, err, "HCA-6.3.7", "outside-network")
 	}
-	w.serve(t, func(c *remotesign.Config) { c.Apps = refusingApp{} })
+	app := policy.App{Reported: true, State: "withdrawn", OSVersion: "1", MinOS: "1", CarrierPresent: true}
+	w.Register.SetApp(w.phone.ID, app)
 	_, err = w.accept(t, a, nil)
 	refusal(t, "from a withdrawn app", err, "HCA-8.2.1", "app-withdrawn")
-	w.serve(t, nil)
+	app.State = "approved"
+	w.Register.SetApp(w.phone.ID, app)
 	if out, err := w.accept(t, a, nil); err != nil || out.Stopped != nil || len(out.Signatures) != 1 {
 		t.Errorf("as it should be: %v", err)
 	}
-}
-
-type refusingApp struct{}
-
-func (refusingApp) AppMaySign(context.Context, ra.DeviceID, []string) error {
-	return ra.Refused(policy.Refuse("HCA-8.2.1", "app-withdrawn", "This app version was withdrawn."))
 }
 
 // HCA-6.3.5: each signature is handed out once, to the system that asked and for the hashes that were released; what

@@ -26,7 +26,8 @@ type Tx interface {
 	// CertificateState is a certificate's state alone.
 	CertificateState(id ra.CertificateID) (ra.CertificateState, error)
 	Device(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
-	Person(id ra.PersonID) (ra.PersonFacts, error)
+	// Holder is what the register says of a device, of a person on it, and of its app, at one moment.
+	Holder(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)
 	Scopes() ([]policy.ApprovedScope, error)
 	HolderKey(id ra.ApplicationID) (hsm.WrappedKey, error)
 	// MoveHolderKey replaces a key that is still under the master key of a generation.
@@ -106,13 +107,7 @@ type Clients interface {
 	Client(ctx context.Context, id ClientID) (Client, error)
 }
 
-// Apps tells whether the app that a device reported may use keys of certificates with this scope of use (HCA-6.1,
-// HCA-8.2.1). It refuses by an ra.Error.
-type Apps interface {
-	AppMaySign(ctx context.Context, device ra.DeviceID, scope []string) error
-}
-
-// Config is what the use case needs of the rest of the house. Every field must be set, but for Apps.
+// Config is what the use case needs of the rest of the house. Every field must be set.
 type Config struct {
 	Store     Store
 	Keys      Keys
@@ -127,7 +122,6 @@ type Config struct {
 	ChallengeKey hsm.Secret
 	Factors      Factors
 	Clients      Clients
-	Apps         Apps // nil: this window keeps no catalogue of apps
 	Zones        policy.Zones
 	Now          func() time.Time
 	Rand         io.Reader

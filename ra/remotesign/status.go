@@ -2,6 +2,7 @@ package remotesign
 
 import (
 	"context"
+	"slices"
 
 	"certwindow/policy"
 	"certwindow/ra"
@@ -59,7 +60,8 @@ func (s *Service) ActivationStatement() (string, error) {
 	return signJWS(s.Statement, ActivationKeyType, s.KeyID, ActivationKeyStatement{s.Issuer, s.ActivationKey, s.Now().Unix()})
 }
 
-// usable loads a certificate for the device it was made for and judges whether its key may be used now.
+// usable loads a certificate for the device it was made for and judges whether its key may be used now: by
+// this holder, on this device (HCA-7.2, HCA-7.3), in the app that runs there (HCA-6.1, HCA-8.2.1).
 func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID) (c ra.Certificate, d ra.DeviceFacts, err error) {
 	if c, err = tx.Certificate("", id); err != nil {
 		return c, d, err
@@ -67,15 +69,15 @@ func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID) (c ra.C
 	if c.DeviceID != device {
 		return c, d, ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
 	}
-	if d, err = tx.Device(device, c.PersonID); err != nil {
-		return c, d, err
-	}
-	p, err := tx.Person(c.PersonID)
+	h, err := tx.Holder(device, c.PersonID)
 	if err != nil {
 		return c, d, err
 	}
-	return c, d, ra.Refused(policy.Usable(policy.Use{State: string(c.State), NotBefore: c.NotBefore, NotAfter: c.NotAfter, DeviceState: string(d.State),
-		SameBinding: d.Generation == c.Generation, SamePerson: d.IsUser && p.Active && p.MemberOf(c.Institution)}, s.Now()))
+	d = h.Device
+	return c, d, ra.Refused(policy.All(
+		policy.Usable(policy.Use{State: string(c.State), NotBefore: c.NotBefore, NotAfter: c.NotAfter, DeviceState: string(d.State),
+			SameBinding: d.Generation == c.Generation, SamePerson: d.IsUser && h.Active && slices.Contains(h.Institutions, c.Institution)}, s.Now()),
+		policy.AppVersion(h.App.Rule, c.Scope)))
 }
 
 func certificateObject(id ra.CertificateID) string  { return "certificate/" + string(id) }

@@ -18,6 +18,7 @@ import (
 type Registry interface {
 	PersonFacts(tx *gorm.DB, id ra.PersonID) (ra.PersonFacts, error)
 	DeviceFacts(tx *gorm.DB, id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
+	HolderFacts(tx *gorm.DB, id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)
 	InstitutionFacts(tx *gorm.DB, code ra.InstitutionCode) (ra.InstitutionFacts, error)
 	ApprovedScopes(tx *gorm.DB) ([]Scope, error)
 }
@@ -99,6 +100,11 @@ func (tx *Tx) Person(id ra.PersonID) (ra.PersonFacts, error) {
 // Device is what the use cases know of a device, seen from one person.
 func (tx *Tx) Device(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error) {
 	return tx.s.registry.DeviceFacts(tx.db, id, seenFrom)
+}
+
+// Holder is what the use of a key rests on in the register.
+func (tx *Tx) Holder(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error) {
+	return tx.s.registry.HolderFacts(tx.db, id, person)
 }
 
 // Institution is what the use cases know of an institution.

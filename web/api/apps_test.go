@@ -31,7 +31,7 @@ const checkIn = `{"os_version":"16","app":{"id":"tw.example.app","version":"1.0.
 
 // HCA-8.2.1, HCA-6.1, HCA-7.1: a check-in tells what the window makes of app, device and carrier, and each change is kept.
 func TestCheckIn(t *testing.T) {
-	w, p, _, device := bound(t, phonetest.Options{})
+	w, p, _, device := bound(t, phonetest.Options{NoApp: true})
 	type verdict struct {
 		AppState string `json:"app_state"`
 		Usable   bool
@@ -82,7 +82,7 @@ func TestCheckIn(t *testing.T) {
 
 // HCA-8.2.2: everybody may read which apps are approved, from which version on, and what was withdrawn.
 func TestCatalogue(t *testing.T) {
-	w := phonetest.New(t, phonetest.Options{})
+	w := phonetest.New(t, phonetest.Options{NoApp: true})
 	p := newPhone(t, w)
 	var got struct {
 		Apps, Withdrawn []struct{ Package, Version, Download string }

@@ -36,7 +36,7 @@ type phone struct {
 
 func newPhone(st *stage.Stage, name string) (*phone, error) {
 	dir := st.Path("phone-" + name)
-	about := client.About{Platform: "ios", Model: "reference", OSVersion: "26.1", App: "tw.hospital.example", AppVersion: "1.0.0"}
+	about := client.About{Platform: "ios", Model: "reference", OSVersion: "26.1", App: appPackage, AppVersion: appVersion}
 	p, err := client.Open(dir, about, time.Now)
 	if err != nil {
 		return nil, err

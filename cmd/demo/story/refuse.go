@@ -15,7 +15,7 @@ import (
 	"certwindow/ra/cms"
 )
 
-// refusals is the fourth scene: what must not work does not, says under which rule, and changes nothing.
+// refusals is the fifth scene: what must not work does not, says under which rule, and changes nothing.
 func (s *Story) refusals() scene {
 	var late struct{ application, text string }
 	var lateSince time.Time

@@ -21,6 +21,7 @@ func (s *Story) register() scene {
 		{"certwindow staff create made the administrator, who signs in with password and TOTP", s.adminSignsIn},
 		{"he makes the first approver; certwindow staff code hands over the half he may not see", s.firstApprover},
 		{"he registers the institution and two scopes, and with the approver a clerk", s.registerInstitution},
+		{"he puts the reviewed app on file for both platforms, and the approver approves it (HCA-2.6)", s.approveApps},
 		{"the clerk signs in and must change the initial password", s.clerkSignsIn},
 		{"the clerk registers two persons", s.registerPersons},
 		{"the clerk registers an iPhone, a shared tablet with two users, and a spare phone", s.registerDevices},

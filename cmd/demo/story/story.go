@@ -27,6 +27,7 @@ type Story struct {
 	iphone, tablet, spare device
 
 	hsmCert, phoneCert certificate
+	apps               map[string]string // ids of the app version on file, by platform
 }
 
 // person is a healthcare professional with an IC card.
@@ -68,7 +69,7 @@ type act struct {
 
 // Tell plays the whole story. It ends at the first act that does not go as it should, and names it.
 func (s *Story) Tell(ctx context.Context) error {
-	return s.play(ctx, []scene{s.register(), s.enrolInHSM(), s.enrolOnPhone(), s.refusals(), s.revocation(), s.sweep(), s.evidence()})
+	return s.play(ctx, []scene{s.register(), s.enrolInHSM(), s.enrolOnPhone(), s.withdrawal(), s.refusals(), s.revocation(), s.sweep(), s.evidence()})
 }
 
 // Prepare plays what a person needs to click through the pages: cards, registrations and accounts.

@@ -15,7 +15,7 @@ import (
 // HCA-8.2.1, HCA-8.2.2, HCA-8.2.3, HCA-8.2.4, HCA-8.2.5: what an app does at its start: it checks in, looks for its version, shows the notices and says
 // that they were read, and takes the list of authorities by which it then judges certificates.
 func TestStartOfTheApp(t *testing.T) {
-	w := phonetest.New(t, phonetest.Options{})
+	w := phonetest.New(t, phonetest.Options{NoApp: true})
 	person := w.Person(t, 1)
 	device := w.Device(t, "ER-01", person)
 	p, _ := bound(t, w, device)

@@ -149,8 +149,8 @@ func (p *Phone) Bind(ctx context.Context, qr string) (shortCode string, err erro
 	return shortCode, p.save()
 }
 
-// WaitBound waits until the clerk has decided, and fetches the phone's certificate. It returns nil when the phone is
-// bound.
+// WaitBound waits until the clerk has decided, fetches the phone's certificate, and says under it which app runs here
+// (CheckIn). It returns nil when the phone is bound, whatever the window thinks of the app.
 func (p *Phone) WaitBound(ctx context.Context) error {
 	for {
 		var b binding
@@ -159,7 +159,11 @@ func (p *Phone) WaitBound(ctx context.Context) error {
 		}
 		switch {
 		case b.State == "confirmed":
-			return p.Certify(ctx)
+			if err := p.Certify(ctx); err != nil {
+				return err
+			}
+			_, err := p.CheckIn(ctx, Condition{CarrierPresent: true, ScreenLock: true})
+			return err
 		case b.State == "rejected":
 			return errors.New("the clerk rejected the binding: ask the counter for a new QR")
 		case !p.now().Before(b.ExpiresAt):

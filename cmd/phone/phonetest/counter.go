@@ -194,6 +194,9 @@ func (a issuer) root(t testing.TB) *certpath.Certificate {
 	return c
 }
 
+// App is the version that the tests' phones run.
+var App = devices.App{Platform: ra.PlatformAndroid, Package: "tw.example.app", Version: "1.0.0"}
+
 // Approve puts an app version on file and approves it, as two members of staff do.
 func (w *Window) Approve(t testing.TB, a devices.App) string {
 	t.Helper()

@@ -83,6 +83,7 @@ type Window struct {
 type Options struct {
 	HSM           bool // holders' keys in a SoftHSM token; the test skips where there is none
 	ClosedNetwork []netip.Prefix
+	NoApp         bool // App is not on file
 }
 
 // New starts a window with one institution and the scope EMR-SIGN. It ends with the test.
@@ -102,6 +103,9 @@ func New(t testing.TB, o Options) *Window {
 	must(t, w.Registry.AddInstitution(ctx, ra.Actor{Kind: ra.ActorCommand}, devices.Institution{Code: Code, Name: "Test Hospital", IsWindow: true,
 		Agreement: hex.EncodeToString(make([]byte, 32)), AgreedFrom: w.Now().Add(-time.Hour)}))
 	must(t, w.Registry.SaveScope(ctx, ra.Actor{Kind: ra.ActorCommand}, devices.Scope{Code: "EMR-SIGN", Name: "Electronic records", Approved: true}))
+	if !o.NoApp {
+		w.Approve(t, App)
+	}
 	return w
 }
 

@@ -43,6 +43,7 @@ type Register struct {
 	users        map[ra.DeviceID][]ra.PersonID
 	institutions map[ra.InstitutionCode]ra.InstitutionFacts
 	scopes       []store.Scope
+	apps         map[ra.DeviceID]policy.App
 }
 
 var _ store.Registry = (*Register)(nil)
@@ -69,6 +70,33 @@ func (r *Register) DeviceFacts(_ *gorm.DB, id ra.DeviceID, seenFrom ra.PersonID)
 	d, err := found(r.devices, id)
 	d.IsUser = slices.Contains(r.users[id], seenFrom)
 	return d, err
+}
+
+// HolderFacts implements store.Registry. A device has an approved app unless SetApp says otherwise.
+func (r *Register) HolderFacts(_ *gorm.DB, id ra.DeviceID, person ra.PersonID) (f ra.HolderFacts, err error) {
+	if f.Device, err = r.DeviceFacts(nil, id, person); err != nil {
+		return f, err
+	}
+	p, err := r.PersonFacts(nil, person)
+	f.Active, f.Institutions = p.Active, p.Institutions
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rule, said := r.apps[id]
+	if !said {
+		rule = policy.App{Reported: true, State: "approved", OSVersion: "1", MinOS: "1", CarrierPresent: true}
+	}
+	f.App.Rule = rule
+	return f, err
+}
+
+// SetApp says what is known of the app on a device.
+func (r *Register) SetApp(id ra.DeviceID, app policy.App) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.apps == nil {
+		r.apps = map[ra.DeviceID]policy.App{}
+	}
+	r.apps[id] = app
 }
 
 // InstitutionFacts implements store.Registry.
