@@ -94,8 +94,10 @@ func (t *tx) Erase(id ra.PersonID, at time.Time) error {
 	if err := guarded(t.db.Model(&person{}).Where("id = ? AND erased_at IS NULL", id).Updates(set)); err != nil {
 		return err
 	}
-	if err := t.eraseNotes(id); err != nil {
-		return err
+	for _, erase := range []func(ra.PersonID) error{t.eraseNotes, t.eraseAccount, t.eraseCards} {
+		if err := erase(id); err != nil {
+			return err
+		}
 	}
 	for _, r := range t.s.hooks.Records {
 		if err := r.Erase(t.db, id, at); err != nil {
@@ -143,7 +145,11 @@ func (t *tx) Held(id ra.PersonID) (out []ra.Held, err error) {
 	for _, a := range acks {
 		read.Rows = append(read.Rows, map[string]string{"version": strconv.Itoa(a.Version), "device": string(a.DeviceID), "first": stamp(a.FirstAt), "last": stamp(a.LastAt)})
 	}
-	out = append(out, used, read)
+	own, err := t.heldAccount(id)
+	if err != nil {
+		return nil, err
+	}
+	out = append(append(out, used, read), own...)
 	for _, r := range t.s.hooks.Records {
 		held, err := r.Held(t.db, id)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"certwindow/devices"
+	"certwindow/devices/appcred"
 	"certwindow/devices/store"
 	"certwindow/hsm/seal"
 	"certwindow/policy"
@@ -50,6 +51,15 @@ func (o *office) life(t testing.TB) (id, other ra.PersonID) {
 		if err := o.DB.Gorm.Exec("UPDATE applications SET note = ?, failure_detail = ? WHERE id = ?", o.nameOf(t, who), o.nameOf(t, who), string(c.ApplicationID)).Error; err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := o.register.UpdateAccounts(ctx, func(tx appcred.Tx) error {
+		now := o.Clock.Now().UTC()
+		if err := tx.InsertAccount(appcred.Account{Person: id, Name: "chen.xiaohua", Password: "x", PasswordAt: now, CreatedAt: now}); err != nil {
+			return err
+		}
+		return tx.InsertLogin([]byte("token"), appcred.Login{Person: id, Account: "chen.xiaohua", Device: device, StartedAt: now, LastUsed: now})
+	}); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := o.Unmask(ctx, o.clerk, id, "contact", "去電通知"+chen().Name+"本人"); err != nil {
 		t.Fatal(err)
@@ -98,7 +108,7 @@ func TestRetention(t *testing.T) {
 		retain(0, 0)
 		o.Clock.Set(end.Add(-time.Second))
 		retain(0, 0)
-		mine := []string{chen().Name, chen().NationalID, chen().Email, chen().Phone, chen().Holder}
+		mine := []string{chen().Name, chen().NationalID, chen().Email, chen().Phone, chen().Holder, "chen.xiaohua"}
 		if found := o.search(t, mine); len(found) < 8 {
 			t.Fatalf("the search itself finds only %v", found)
 		}

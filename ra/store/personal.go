@@ -84,7 +84,38 @@ func (r PersonRecords) Erase(tx *gorm.DB, id ra.PersonID, at time.Time) error {
 	if err := tx.Model(&notice{}).Where("person_id = ?", id).Update("last_error", "").Error; err != nil {
 		return mapError(err)
 	}
+	if err := s.eraseSignatures(tx, id); err != nil {
+		return err
+	}
 	return s.eraseProposals(tx, objects)
+}
+
+// eraseSignatures overwrites what the person was shown of each hash that was signed, and the activation data with it.
+func (s *Store) eraseSignatures(tx *gorm.DB, id ra.PersonID) error {
+	var asked []signatureAuthorisation
+	if err := tx.Select("id").Where("person_id = ?", id).Find(&asked).Error; err != nil {
+		return mapError(err)
+	}
+	for _, a := range asked {
+		var hashes []signatureHash
+		if err := tx.Where("authorisation_id = ?", a.ID).Find(&hashes).Error; err != nil {
+			return mapError(err)
+		}
+		for _, h := range hashes {
+			h.Label, h.Signature = erased, nil
+			if err := s.seal(hashColumns(&h)); err != nil {
+				return err
+			}
+			if err := tx.Model(&signatureHash{}).Where("authorisation_id = ? AND n = ?", h.AuthorisationID, h.N).
+				Updates(map[string]any{"label": h.Label, "signature": nil, "hash": []byte{}}).Error; err != nil {
+				return mapError(err)
+			}
+		}
+		if err := tx.Model(&signatureAuthorisation{}).Where("id = ?", a.ID).Update("activation", "").Error; err != nil {
+			return mapError(err)
+		}
+	}
+	return nil
 }
 
 func (s *Store) eraseApplication(tx *gorm.DB, id ra.ApplicationID, at time.Time) error {

@@ -33,7 +33,7 @@ func families() map[string][]string {
 		"import.kind.": texts(intake.Kinds), "institution.event.": texts(devices.InstitutionEvents[:4]), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
 		"answer.": {"yes", "no"}, "setting.": settingNames(), "ceremony.kind.": texts(custody.Kinds), "state.ceremony.": ceremonyStates, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"state.app.": texts(appStates), "withdrawal.": devices.WithdrawalReasons, "state.checkin.": {"usable", "stopped"}, "unmask-reason.": policy.UnmaskReasons,
-		"unmask-kind.": {"record", "list", "copy"}, "copy.kind.": {"devices", "looks", "use", "read-notices", "applications", "certificates", "notices", "log"},
+		"unmask-kind.": {"record", "list", "copy"}, "copy.kind.": {"account", "biometrics", "cards", "devices", "looks", "use", "read-notices", "applications", "certificates", "notices", "log"},
 		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},
 		"action.": {"revoke", "record", "none"}, "clause.": {"tested", "enforced", "not-yet"}, "help.title.": topicNames(), "help.about.": topicNames(),
