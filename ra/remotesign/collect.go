@@ -9,15 +9,17 @@ import (
 	"certwindow/ra"
 )
 
-// Collect hands a client the signatures over these hashes, each once (HCA-6.3.5). All of them are handed out, or none:
-// one that is not made yet, was handed out before or is of another authorisation refuses the call.
-func (s *Service) Collect(ctx context.Context, actor ra.Actor, client ClientID, sad string, hashes [][]byte) (out [][]byte, err error) {
-	e := ra.Event{Actor: actor, Act: "sign.collect", Object: "client/" + string(client), Details: map[string]string{"count": strconv.Itoa(len(hashes))}}
+// Collect hands a client the signatures over these hashes, each once (HCA-6.3.5).
+func (s *Service) Collect(ctx context.Context, actor ra.Actor, client ClientID, sad string, hashes [][]byte) ([][]byte, error) {
+	return s.CollectClaim(ctx, actor, Claim{Client: client, SAD: sad, Hashes: hashes})
+}
+
+// CollectClaim hands out what a claim names: all of it, or nothing. A hash that is not signed yet, was handed out before
+// or is of another authorisation refuses the call.
+func (s *Service) CollectClaim(ctx context.Context, actor ra.Actor, c Claim) (out [][]byte, err error) {
+	e := ra.Event{Actor: actor, Act: "sign.collect", Object: "client/" + string(c.Client), Details: map[string]string{"count": strconv.Itoa(len(c.Hashes))}}
 	err = ra.Act[Tx](ctx, s.Store, s.Now(), e, func(tx Tx, e *ra.Event) error {
-		a, err := tx.AuthorisationBySAD(hashOf(sad))
-		if err == nil && a.Client != client {
-			err = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such authorisation of this system.")
-		}
+		a, err := c.authorisation(tx)
 		e.Institution = a.Institution
 		if err != nil {
 			return err
@@ -26,11 +28,11 @@ func (s *Service) Collect(ctx context.Context, actor ra.Actor, client ClientID, 
 		if a.State != Released || !s.Now().Before(a.ExpiresAt) {
 			return ra.Refuse("HCA-6.3.5", "authorisation-over", "The authorisation is not released, or its time is over. Nothing was handed out.", nil)
 		}
-		if len(hashes) == 0 || len(hashes) > len(a.Items) {
+		if len(c.Hashes) == 0 || len(c.Hashes) > len(a.Items) {
 			return malformed("hashes", "Name the hashes whose signatures are collected. Nothing was handed out.")
 		}
-		out = make([][]byte, 0, len(hashes))
-		for _, h := range hashes {
+		out = make([][]byte, 0, len(c.Hashes))
+		for _, h := range c.Hashes {
 			sig, err := take(tx, a, h)
 			if err != nil {
 				return err

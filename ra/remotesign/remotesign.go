@@ -25,6 +25,8 @@ type Tx interface {
 	Certificate(scope ra.InstitutionCode, id ra.CertificateID) (ra.Certificate, error)
 	// CertificateState is a certificate's state alone.
 	CertificateState(id ra.CertificateID) (ra.CertificateState, error)
+	// HSMCertificates are an institution's with keys in the HSM: a person's, or the one that is named; newest first.
+	HSMCertificates(at ra.InstitutionCode, person ra.PersonID, id ra.CertificateID, limit int) ([]ra.Certificate, error)
 	Device(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
 	// Holder is what the register says of a device, of a person on it, and of its app, at one moment.
 	Holder(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)

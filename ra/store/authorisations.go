@@ -229,3 +229,23 @@ func (tx *Tx) MoveHolderKey(id ra.ApplicationID, from int, k hsm.WrappedKey) err
 	return tx.db.Model(&holderKey{}).Where("application_id = ? AND generation = ?", id, from).
 		UpdateColumns(map[string]any{"generation": k.Generation, "blob": k.Blob, "mac": k.MAC}).Error
 }
+
+// HSMCertificates are an institution's certificates with keys in the HSM: a person's, or the one that is named; newest
+// first. Where neither is named there are none.
+func (tx *Tx) HSMCertificates(at ra.InstitutionCode, person ra.PersonID, id ra.CertificateID, limit int) (out []ra.Certificate, err error) {
+	q := tx.db.Where("institution = ? AND key_design = ?", at, ra.KeyHSM).Order("id DESC").Limit(limit)
+	switch {
+	case id != "" && person != "":
+		q = q.Where("id = ? AND person_id = ?", id, person)
+	case id != "":
+		q = q.Where("id = ?", id)
+	case person != "":
+		q = q.Where("person_id = ?", person)
+	default:
+		return nil, nil
+	}
+	if err := q.Find(&out).Error; err != nil {
+		return nil, err
+	}
+	return openAll(tx.s, out, certificateColumns)
+}
