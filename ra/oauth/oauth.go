@@ -113,7 +113,6 @@ type Config struct {
 	Rand     io.Reader
 }
 
-
 // Server is the use case.
 type Server struct{ Config }
 
