@@ -118,6 +118,7 @@ type Config struct {
 	CardClaims  CardClaims
 	Holders     HolderAccounts
 	Apps        Apps
+	Clients     Clients
 	Personal    Personal
 	Retention   int // for how many years a person's data is kept (HCA-9)
 	Exchange    Exchange
@@ -156,7 +157,7 @@ func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
 		cfg.Revocations == nil || cfg.Approvals == nil || cfg.AuditLog == nil || cfg.BindText == nil ||
 		cfg.Apps == nil ||
-		cfg.Personal == nil ||
+		cfg.Personal == nil || cfg.Clients == nil ||
 		cfg.Exchange == nil ||
 		cfg.Settings == nil ||
 		cfg.Vault == nil ||

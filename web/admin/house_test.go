@@ -31,6 +31,7 @@ import (
 	"certwindow/migrations"
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/apiclient"
 	"certwindow/ra/approve"
 	"certwindow/ra/audit"
 	"certwindow/ra/cardmsg"
@@ -63,6 +64,7 @@ type house struct {
 	enrol    *enrol.Service
 	revoke   *revoke.Service
 	approve  *approve.Service
+	clients  *apiclient.Service
 	settings *settings.Service
 	custody  *custody.Service
 	exchange *exchange.Service
@@ -179,11 +181,13 @@ func buildWith(t *testing.T, component string) *house {
 	acts := h.acts()
 	maps.Copy(acts, h.registerActs(register))
 	maps.Copy(acts, CardChanges(h.registry, func(tx approve.Tx) (devices.Tx, error) { return register.In(tx.(interface{ DB() *gorm.DB }).DB()), nil }, h.now))
+	h.clients = apiclient.New(store.ClientStore{Store: h.store}, h.now)
+	maps.Copy(acts, h.clients.Acts())
 	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, acts, policy.Always(72*time.Hour), h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.openIntake()
 	holders := h.openHolders(register)
-	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Personal: h.registry, Retention: 7,
+	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Clients: h.clients, Personal: h.registry, Retention: 7,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, Vault: h, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,

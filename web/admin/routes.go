@@ -45,6 +45,7 @@ var routes = slices.Concat(
 	homeRoutes,
 	searchRoutes,
 	institutionRoutes,
+	clientRoutes,
 	staffRoutes,
 	personRoutes,
 	accountRoutes,

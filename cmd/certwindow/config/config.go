@@ -28,23 +28,24 @@ const (
 
 // Config is the whole file. Paths in it are relative to the file's own folder.
 type Config struct {
-	Mode      string  `yaml:"mode"`
-	Listen    string  `yaml:"listen"`     // address and port of HTTPS; port 0 takes a free one
-	ReadyFile string  `yaml:"ready_file"` // optional: the address is written there once it listens
-	PublicURL string  `yaml:"public_url"` // as browsers and phones see it, https://…
-	TLS       KeyPair `yaml:"tls"`
-	Database  string  `yaml:"database"` // "sqlite:PATH" or "file:PATH" of a file that holds a postgres:// address
-	Log       string  `yaml:"log"`      // level: debug, info, warn, error; default info
-	Window    Window  `yaml:"window"`
-	HSM       HSM     `yaml:"hsm"`
-	HCA       HCA     `yaml:"hca"`
-	Card      Card    `yaml:"card"`
-	SMTP      SMTP    `yaml:"smtp"`
-	Gateway   Gateway `yaml:"gateway"`
-	Limits    Limits  `yaml:"limits"`
-	Sweep     Sweep   `yaml:"sweep"`
-	Network   Network `yaml:"network"`
-	PDF       PDF     `yaml:"pdf"`
+	Mode      string    `yaml:"mode"`
+	Listen    string    `yaml:"listen"`     // address and port of HTTPS; port 0 takes a free one
+	ReadyFile string    `yaml:"ready_file"` // optional: the address is written there once it listens
+	PublicURL string    `yaml:"public_url"` // as browsers and phones see it, https://…
+	TLS       KeyPair   `yaml:"tls"`
+	Database  string    `yaml:"database"` // "sqlite:PATH" or "file:PATH" of a file that holds a postgres:// address
+	Log       string    `yaml:"log"`      // level: debug, info, warn, error; default info
+	Window    Window    `yaml:"window"`
+	HSM       HSM       `yaml:"hsm"`
+	HCA       HCA       `yaml:"hca"`
+	Card      Card      `yaml:"card"`
+	SMTP      SMTP      `yaml:"smtp"`
+	Gateway   Gateway   `yaml:"gateway"`
+	Limits    Limits    `yaml:"limits"`
+	Sweep     Sweep     `yaml:"sweep"`
+	Network   Network   `yaml:"network"`
+	PDF       PDF       `yaml:"pdf"`
+	Timestamp Timestamp `yaml:"timestamp"`
 
 	dir string
 }
@@ -109,6 +110,13 @@ type Card struct {
 type Attribute struct {
 	OID   string `yaml:"oid"`
 	Value string `yaml:"value"`
+}
+
+// Timestamp is the authority that makes time stamps for document systems (RFC 3161). Without an address there are none.
+type Timestamp struct {
+	URL      string `yaml:"url"`
+	Anchors  string `yaml:"anchors"`   // PEM: what its certificate must chain to
+	TLSRoots string `yaml:"tls_roots"` // PEM; empty: those of the system
 }
 
 // SMTP is how mail leaves.

@@ -29,6 +29,7 @@ func (w *Window) acts() map[approve.Act]approve.Executor {
 		w.Custody.Acts(),
 		admin.CardChanges(w.Registry, w.registerIn, w.now),
 		w.registerActs(),
+		w.Clients.Acts(),
 	} {
 		maps.Copy(all, room)
 	}

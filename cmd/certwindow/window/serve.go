@@ -69,7 +69,8 @@ func (w *Window) Serve(ctx context.Context) error {
 }
 
 // serverTLS asks every client for a certificate of our device authority, which phones have and browsers do not; who
-// must have one is the API's to say (HCA-6.3.6).
+// must have one is the API's to say (HCA-6.3.6). None is demanded of it in the handshake: document systems show those
+// that two persons put on the register, whoever issued them (RFC 8705 section 2.2).
 func (w *Window) serverTLS(pair tls.Certificate) *tls.Config {
 	devices := x509.NewCertPool()
 	devices.AddCert(w.DeviceCA.Root())
@@ -137,7 +138,7 @@ func (w *Window) useCases() work.UseCases {
 			_, late := w.Approve.Expire(ctx)
 			_, uncollected := w.Sign.Expire(ctx)
 			_, stranded := w.Store.TakeUpStranded(ctx)
-			return errors.Join(err, late, uncollected, stranded, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx), w.retain(ctx))
+			return errors.Join(err, late, uncollected, stranded, w.Accounts.Sweep(ctx), w.Intake.Forget(ctx), w.retain(ctx), w.Grants.Forget(ctx))
 		},
 		Checkpoint: func(ctx context.Context, _ jobs.Checkpoint) error {
 			_, err := w.Checkpoint(ctx)
@@ -182,7 +183,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
 		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
-		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
+		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Clients: w.Clients, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
 		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings, Vault: vault{w},
@@ -198,8 +199,12 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	systems, err := w.documentSystems()
+	if err != nil {
+		return nil, err
+	}
 	return web.New(web.Config{Log: w.Log, Now: w.now, Rand: rand.Reader, Metrics: metrics, Checks: w.Checks(),
-		Mounts: []func(*echo.Echo){site.Mount, phone.Mount}, ErrorPage: site.ErrorPage, Uploads: site.Uploads()})
+		Mounts: []func(*echo.Echo){site.Mount, phone.Mount, systems.Mount}, ErrorPage: site.ErrorPage, Uploads: site.Uploads()})
 }
 
 // Operator is the actor of a command.

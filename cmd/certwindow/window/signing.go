@@ -8,7 +8,6 @@ import (
 
 	"certwindow/hsm/ceremony"
 	"certwindow/policy"
-	"certwindow/ra"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/store"
 	"certwindow/web/api"
@@ -30,13 +29,5 @@ func (w *Window) remoteSigning(ctx context.Context, status crypto.Signer) (*remo
 	}
 	return remotesign.New(remotesign.Config{Life: w.Settings.Life(policy.StatementLife), Store: store.SignStore{Store: w.Store}, Keys: w.Token, Statement: status, KeyID: ceremony.LabelStatus,
 		Issuer: w.Config.PublicURL, ActivationKey: activation, ChallengeKey: challenge, Factors: api.Factors{Accounts: w.Holders},
-		Clients: noClients{}, Zones: zones, Now: w.now, Rand: rand.Reader})
-}
-
-// noClients is a window at which no system is registered to ask for signatures: only the holders' own apps do.
-type noClients struct{}
-
-// Client knows none.
-func (noClients) Client(context.Context, remotesign.ClientID) (remotesign.Client, error) {
-	return remotesign.Client{}, ra.Errorf(ra.KindNotFound, "client-unknown", nil, "This system is not registered at the window.")
+		Clients: w.Clients, Zones: zones, Now: w.now, Rand: rand.Reader})
 }

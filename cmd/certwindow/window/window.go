@@ -25,6 +25,7 @@ import (
 	"certwindow/hsm/seal"
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/apiclient"
 	"certwindow/ra/approve"
 	"certwindow/ra/certpath"
 	"certwindow/ra/certpath/crlstore"
@@ -38,6 +39,7 @@ import (
 	"certwindow/ra/jobs"
 	"certwindow/ra/jobs/work"
 	"certwindow/ra/notify"
+	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/revoke"
 	"certwindow/ra/settings"
@@ -66,6 +68,8 @@ type Window struct {
 	Sign      *remotesign.Service
 	Notify    *notify.Service
 	Accounts  *session.Service
+	Clients   *apiclient.Service
+	Grants    *oauth.Server
 	Settings  *settings.Service
 	Custody   *custody.Service
 	Holders   *appcred.Service
@@ -101,7 +105,7 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger, now func() ti
 		return nil, err
 	}
 	w := &Window{Config: c, Log: log, now: now, replica: fmt.Sprintf("%s/%d", host, os.Getpid())}
-	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openHolders, w.openDeviceCA, w.openTrust, w.openGateway, w.openUseCases, w.openAccounts,
+	for _, step := range []func(context.Context) error{w.openDatabase, w.openToken, w.openStores, w.openHolders, w.openDeviceCA, w.openTrust, w.openGateway, w.openClients, w.openUseCases, w.openGrants, w.openAccounts,
 		w.openApprovals} {
 		if err := step(ctx); err != nil {
 			w.Close()
