@@ -2,7 +2,7 @@ package policy
 
 import "testing"
 
-// HCA-7.4, HCA-8.2.8: which proofs are enough, on which device, at which institution.
+// HCA-7.4, HCA-8.2.8(1), HCA-8.2.8(2): which proofs are enough, on which device, at which institution.
 func TestHolderProofs(t *testing.T) {
 	face := []string{"fingerprint", "face"}
 	for name, c := range map[string]struct {

@@ -16,7 +16,7 @@ import (
 	"certwindow/ra/store/storetest"
 )
 
-// HCA-8.2.7(1): a code that was sent is good for five minutes, and once.
+// HCA-2.7, HCA-8.2.7(1): a code that was sent is good for five minutes, and once.
 func TestSentCode(t *testing.T) {
 	each(t, func(t *testing.T, w *ward) {
 		w.account(w.chen, "chen", "correct horse")
@@ -116,7 +116,7 @@ func TestCodeOnceUnderConcurrency(t *testing.T) {
 	})
 }
 
-// HCA-8.2.7: a counter-based generator works on, after it was pressed in vain, and never back.
+// HCA-2.7, HCA-8.2.7: a counter-based generator works on, after it was pressed in vain, and never back.
 func TestCounterBasedCode(t *testing.T) {
 	each(t, func(t *testing.T, w *ward) {
 		w.account(w.chen, "chen", "correct horse")
@@ -145,7 +145,7 @@ func TestCounterBasedCode(t *testing.T) {
 	})
 }
 
-// HCA-8.2.8: a user-verified key of a kind that the institution accepts; on a shared device never alone.
+// HCA-8.2.8(1), HCA-8.2.8(2): a user-verified key of a kind that the institution accepts; on a shared device never alone.
 func TestBiometric(t *testing.T) {
 	each(t, func(t *testing.T, w *ward) {
 		w.account(w.chen, "chen", "correct horse")

@@ -12,7 +12,7 @@ import (
 	"certwindow/web/session"
 )
 
-// HCA-3.7: an institution that suspends business is stopped at once: its staff are out, nobody is enrolled for it; when it
+// HCA-2.3, HCA-3.7: an institution that suspends business is stopped at once: its staff are out, nobody is enrolled for it; when it
 // resumes, both work again. Its agreement can be replaced.
 func TestAnInstitutionIsStoppedAndResumes(t *testing.T) {
 	h := build(t)
