@@ -8,5 +8,6 @@ const (
 	NoticeRevoked   NoticeKind = "revoked"
 	NoticeSuspended NoticeKind = "suspended" // stopped at once, and may come back
 	NoticeResumed   NoticeKind = "resumed"
+	NoticeExpiring  NoticeKind = "expiring" // its validity ends soon
 	NoticeAbnormal  NoticeKind = "abnormal" // something did not go as it should
 )

@@ -31,11 +31,13 @@ const (
 	HoldCeremony      Act = "hold-ceremony"      // of the master key (HCA-6.3.2)
 	ApproveApp        Act = "approve-app"        // an app version (HCA-2.6, HCA-8.2.1)
 	UnmaskMany        Act = "unmask-many"        // a list of persons (HCA-8.1.5)
+	RevokeMany        Act = "revoke-many"        // what a search finds (HCA-5.2.2)
 	SignClient        Act = "sign-client"        // a system on the register, or a change of it (HCA-5.1.2)
 )
 
 // Acts are all of them, in the order that pages show them.
-var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff, ChangeSetting, HoldCeremony, ApproveApp, UnmaskMany, SignClient}
+var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff, ChangeSetting, HoldCeremony, ApproveApp, UnmaskMany,
+	RevokeMany, SignClient}
 
 // State is where a proposal stands. It changes once.
 type State string

@@ -18,7 +18,7 @@ import (
 // revocation is a revocation that the holder's card signed, ready to be sent.
 func (g *gate) revocation(t testing.TB, c ra.Certificate) ra.Application {
 	t.Helper()
-	a, err := g.revoke.Begin(context.Background(), g.clerk, c.ID, ra.ReasonKeyCompromise)
+	a, err := g.revoke.Begin(context.Background(), g.clerk, c.ID, ra.ReasonKeyCompromise, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,8 +88,8 @@ func plain(t testing.TB, body string) string {
 func TestLanguages(t *testing.T) {
 	p := newPost(t, storetest.SQLite(t))
 	for person, words := range map[ra.PersonID]map[ra.NoticeKind]string{
-		"zh": {ra.NoticeEnrolled: "核發", ra.NoticeRevoked: "廢止", ra.NoticeSuspended: "暫停", ra.NoticeResumed: "恢復", ra.NoticeAbnormal: "異常"},
-		"en": {ra.NoticeEnrolled: "issued", ra.NoticeRevoked: "revoked", ra.NoticeSuspended: "suspended", ra.NoticeResumed: "back in use", ra.NoticeAbnormal: "wrong"},
+		"zh": {ra.NoticeEnrolled: "核發", ra.NoticeRevoked: "廢止", ra.NoticeSuspended: "暫停", ra.NoticeResumed: "恢復", ra.NoticeExpiring: "即將到期", ra.NoticeAbnormal: "異常"},
+		"en": {ra.NoticeEnrolled: "issued", ra.NoticeRevoked: "revoked", ra.NoticeSuspended: "suspended", ra.NoticeResumed: "back in use", ra.NoticeExpiring: "about to expire", ra.NoticeAbnormal: "wrong"},
 		"xx": {ra.NoticeEnrolled: "核發"},
 	} {
 		for kind, word := range words {

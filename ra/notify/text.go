@@ -18,6 +18,7 @@ var wordings = map[string]map[ra.NoticeKind]wording{
 		ra.NoticeRevoked:   {"行動憑證已廢止", "您的一張行動憑證已廢止，自即刻起不能再使用。"},
 		ra.NoticeSuspended: {"行動憑證暫停使用", "服務窗口已暫停您一張行動憑證的使用，請與服務窗口聯絡。"},
 		ra.NoticeResumed:   {"行動憑證恢復使用", "您暫停使用的行動憑證已恢復，可以繼續使用。"},
+		ra.NoticeExpiring:  {"行動憑證即將到期", "您的一張行動憑證即將到期。若要繼續使用，請在到期前攜帶醫事人員 IC 卡至服務窗口申辦新憑證。"},
 		ra.NoticeAbnormal:  {"行動憑證作業異常", "您的行動憑證作業未能正常完成，服務窗口正在處理。目前不需要您做任何事。"},
 	},
 	"en": {
@@ -25,6 +26,7 @@ var wordings = map[string]map[ra.NoticeKind]wording{
 		ra.NoticeRevoked:   {"Mobile certificate revoked", "One of your mobile certificates was revoked. It cannot be used any more."},
 		ra.NoticeSuspended: {"Mobile certificate suspended", "The service window stopped one of your mobile certificates from being used. Please get in touch with the window."},
 		ra.NoticeResumed:   {"Mobile certificate back in use", "The mobile certificate that was suspended can be used again."},
+		ra.NoticeExpiring:  {"Mobile certificate about to expire", "One of your mobile certificates expires soon. To go on using it, come to the service window with your healthcare IC card before then and apply for a new one."},
 		ra.NoticeAbnormal:  {"Mobile certificate: something went wrong", "Work on your mobile certificate did not end as it should. The service window is looking at it. There is nothing that you need to do now."},
 	},
 }

@@ -119,14 +119,16 @@ func (s *Service) CountCertificates(ctx context.Context, actor ra.Actor, q Query
 	return n, err
 }
 
-// Begin makes a revocation's application and the text that the holder's card is to sign (HCA-5.2.1).
-func (s *Service) Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason) (ra.Application, error) {
+// Begin makes a revocation's application and the text that the holder's card is to sign (HCA-5.2.1). insertion is the stay
+// of the card that the counter began with, as the component asserts it: the signature has to come from the same one. It is
+// empty where no card was read first (HCA-8.1.2).
+func (s *Service) Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason, insertion string) (ra.Application, error) {
 	now := s.now().Truncate(time.Second) // the text shows whole seconds
 	a, err := s.blank(now, actor)
 	if err != nil {
 		return a, err
 	}
-	a.Reason, a.Deadline = reason, now.Add(s.cfg.MessageLife())
+	a.Insertion, a.Reason, a.Deadline = insertion, reason, now.Add(s.cfg.MessageLife())
 	if a.Nonce, err = ra.NewNonceValue(s.rand); err != nil {
 		return a, err
 	}
@@ -145,6 +147,9 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID
 		}
 		p, err := tx.Person(c.PersonID)
 		if err != nil {
+			return err
+		}
+		if err := consent.FreshInsertion(tx, insertion, p.ID); err != nil {
 			return err
 		}
 		about(&a, c)
@@ -216,7 +221,8 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 		if err := s.stop(tx, *a.CertificateID, a.Reason, ""); err != nil {
 			return err
 		}
-		e.Details = map[string]string{"signer": v.SignerFingerprint, "message": v.MessageSHA256, "certificate": string(*a.CertificateID)}
+		e.Details = sig.About(v)
+		e.Details["certificate"] = string(*a.CertificateID)
 		if err := tx.UpdateApplication(a, from); err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func newDesk(t testing.TB, db *store.DB) *desk {
 
 func (d *desk) begin(t testing.TB) ra.Application {
 	t.Helper()
-	a, err := d.Begin(context.Background(), d.clerk, d.cert.ID, ra.ReasonSuperseded)
+	a, err := d.Begin(context.Background(), d.clerk, d.cert.ID, ra.ReasonSuperseded, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestByTheHolder(t *testing.T) {
 		if err := d.sign(a); ra.AsError(err).Code != "nonce-used" || ra.AsError(err).Clause != "HCA-8.1.4" {
 			t.Errorf("signed a second time: %v", err)
 		}
-		if _, err := d.Begin(context.Background(), d.clerk, d.cert.ID, ra.ReasonSuperseded); ra.KindOf(err) != ra.KindConflict {
+		if _, err := d.Begin(context.Background(), d.clerk, d.cert.ID, ra.ReasonSuperseded, ""); ra.KindOf(err) != ra.KindConflict {
 			t.Errorf("begun a second time: %v", err)
 		}
 		d.Audit(t)
@@ -90,11 +90,11 @@ func TestRefused(t *testing.T) {
 	ctx := context.Background()
 	stranger := d.clerk
 	stranger.Institution = storetest.Clinic
-	if _, err := d.Begin(ctx, stranger, d.cert.ID, ra.ReasonSuperseded); ra.KindOf(err) != ra.KindNotFound {
+	if _, err := d.Begin(ctx, stranger, d.cert.ID, ra.ReasonSuperseded, ""); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("from another institution: %v", err)
 	}
 	for _, reason := range []ra.RevocationReason{"", "removeFromCRL", "certificateHold", "whim"} {
-		if _, err := d.Begin(ctx, d.clerk, d.cert.ID, reason); ra.KindOf(err) != ra.KindMalformed {
+		if _, err := d.Begin(ctx, d.clerk, d.cert.ID, reason, ""); ra.KindOf(err) != ra.KindMalformed {
 			t.Errorf("reason %q: %v", reason, err)
 		}
 	}

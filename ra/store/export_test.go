@@ -12,5 +12,5 @@ import (
 func Models() []any {
 	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{}, &intake.Import{}, &importLine{},
 		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}, &settings.Row{}, &custody.Ceremony{}, &signatureAuthorisation{}, &signatureHash{},
-		&apiClient{}, &oauthToken{}, &accessRequest{}}
+		&apiClient{}, &oauthToken{}, &accessRequest{}, &bulkRow{}, &bulkItem{}}
 }

@@ -72,7 +72,7 @@ type Revocations interface {
 	Certificate(ctx context.Context, actor ra.Actor, id ra.CertificateID) (ra.Certificate, error)
 	Certificates(ctx context.Context, actor ra.Actor, q revoke.Query) ([]ra.Certificate, error)
 	CountCertificates(ctx context.Context, actor ra.Actor, q revoke.Query) (int, error)
-	Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason) (ra.Application, error)
+	Begin(ctx context.Context, actor ra.Actor, id ra.CertificateID, reason ra.RevocationReason, insertion string) (ra.Application, error)
 	Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID, sig enrol.Signature) (ra.Application, error)
 	Suspend(ctx context.Context, actor ra.Actor, id ra.CertificateID, note string) error
 }
@@ -123,6 +123,7 @@ type Config struct {
 	Retention   int // for how many years a person's data is kept (HCA-9)
 	Exchange    Exchange
 	Imports     Imports
+	Bulks       Bulks
 	AuditLog    Log
 	CountLog    func(ctx context.Context, q LogQuery) (int, error) // as far as ra.CountUpTo and one more
 	Record      Record

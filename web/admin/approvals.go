@@ -51,7 +51,7 @@ func (p *page) approvalLines(list []approve.Proposal) ([]approvalLine, error) {
 	for _, x := range list {
 		l := approvalLine{Proposal: x, About: x.Object, Who: p.account(names, x.ProposedBy)}
 		kind, id, _ := strings.Cut(x.Object, "/")
-		if at, ok := pagesOf[kind]; ok && (x.Act != approve.CreateStaff && x.Act != approve.SignClient || x.State == approve.Approved) {
+		if at, ok := pagesOf[kind]; ok && (x.Act != approve.CreateStaff && x.Act != approve.SignClient && x.Act != approve.RevokeMany || x.State == approve.Approved) {
 			l.AboutPath = at + id
 		}
 		if x.DecidedBy != "" && x.State != approve.Expired {
@@ -62,6 +62,9 @@ func (p *page) approvalLines(list []approve.Proposal) ([]approvalLine, error) {
 			l.About = t.Serial
 		} else if err == nil && kind == "setting" {
 			l.About = p.words().say("setting." + id)
+		} else if err == nil && kind == "bulk" {
+			n, _ := strconv.Atoi(t.Facts["bulk-count"])
+			l.About = p.words().say("bulk.many", n)
 		} else if err == nil && kind == "staff" {
 			l.About = t.Facts["account"]
 		} else if kind == "person" {
@@ -231,6 +234,14 @@ func (w catalogue) fact(name, value string) string {
 		return w.say("platform." + value)
 	case kind == "app-state":
 		return w.say("state.app." + value)
+	case kind == "bulk-ground":
+		return w.say("ground." + value)
+	case kind == "bulk-standing" && value != "":
+		return w.say("state.certificate." + value)
+	case kind == "bulk-device" && value != "":
+		return w.say("state.device." + value)
+	case strings.HasPrefix(kind, "bulk-") && value == "":
+		return w.say("filter.all")
 	case kind == "institution" && value == "":
 		return w.say("staff.whole-window")
 	}

@@ -129,7 +129,7 @@ func (p *page) evidence() error {
 }
 
 func (p *page) beginRevocation() error {
-	a, err := p.site.Revocations.Begin(p.ctx(), p.actor(), ra.CertificateID(p.Param("id")), ra.RevocationReason(p.FormValue("reason")))
+	a, err := p.site.Revocations.Begin(p.ctx(), p.actor(), ra.CertificateID(p.Param("id")), ra.RevocationReason(p.FormValue("reason")), "")
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ var certificateList = &list[certificateLine]{
 	path:   "certificates",
 	title:  "certificates.title",
 	none:   "certificates.none",
+	bulk:   bulkAddress,
 	orders: []order{{"id", true}, {"until", false}},
 	filters: []filter{
 		{name: "state", label: "state", kind: "select", options: func(p *page) []option { return choices(p, "state.certificate.", certificateStates) }},

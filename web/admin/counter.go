@@ -142,7 +142,8 @@ func (p *page) counterState() error {
 	return p.JSON(http.StatusOK, p.answer(a))
 }
 
-// sign takes what the card component gave the page. The script shows a refusal beside the text it is about.
+// sign takes what the card component gave the page. The script shows a refusal beside the text it is about. A component of
+// HiPKI's kind tells of insertions, or lets the page watch them: an answer without one is refused (HCA-8.1.2).
 func (p *page) sign() error {
 	id := ra.ApplicationID(p.Param("id"))
 	sig, err := p.cardSignature()
@@ -152,6 +153,11 @@ func (p *page) sign() error {
 	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), id)
 	if err != nil {
 		return err
+	}
+	if sig.Bare == nil && sig.Insertion == "" {
+		missing := ra.Refuse("HCA-8.1.2", "insertion-missing", "The answer does not say in which insertion of the card it was made. Nothing was changed; take the card out, put it in, and sign again.", nil)
+		e := ra.Event{Actor: p.actor(), Act: "counter.sign", Object: "application/" + string(id), Institution: a.Institution}
+		return p.refuseSignature(p.site.Record(p.ctx(), e, missing))
 	}
 	if a.Kind == ra.Revocation {
 		a, err = p.site.Revocations.Sign(p.ctx(), p.actor(), id, sig)
@@ -241,7 +247,7 @@ func (p *page) beginAgain() error {
 	var next ra.Application
 	switch {
 	case a.Kind == ra.Revocation && a.CertificateID != nil:
-		next, err = p.site.Revocations.Begin(p.ctx(), p.actor(), *a.CertificateID, a.Reason)
+		next, err = p.site.Revocations.Begin(p.ctx(), p.actor(), *a.CertificateID, a.Reason, "")
 	case a.Kind == ra.Enrolment:
 		next, err = p.site.Enrolments.Begin(p.ctx(), p.actor(), enrol.New{Person: a.PersonID, Device: a.DeviceID, Institution: a.Institution,
 			Scope: a.Scope, KeyDesign: a.KeyDesign, Carrier: a.Carrier, Algorithm: a.Algorithm})

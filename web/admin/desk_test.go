@@ -136,7 +136,7 @@ func TestTwoPersonsChangeACard(t *testing.T) {
 		t.Errorf("%s %+v %v", x.Holder, link, err)
 	}
 	cms := old.Sign(t, []byte(text), h.now(), "")
-	if rec := b.post(begun+"/sign", url.Values{"signature": {base64.StdEncoding.EncodeToString(cms)}}); rec.Code != 422 {
+	if rec := b.post(begun+"/sign", url.Values{"signature": {base64.StdEncoding.EncodeToString(cms)}, "insertion": {"i1"}}); rec.Code != 422 {
 		t.Errorf("the old card signed: %d", rec.Code)
 	}
 	form.Set("card", b.readCard(h.cards["new"], "i2"))
@@ -204,5 +204,18 @@ func TestTheCardStaysFromBeginningToEnd(t *testing.T) {
 	signed.Set("insertion", "stay-1")
 	if rec := b.post(at+"/sign", signed); rec.Code == 200 {
 		t.Error("signed after the removal")
+	}
+	// A revocation that is begun at the counter is tied to the card in the reader as well.
+	c := h.certificate(wang, d, ownCode, ra.CertLive)
+	end := url.Values{"person": {string(wang)}, "card": {b.readCard(h.cards["0000000112345678"], "stay-3")}, "certificate": {string(c)}, "reason": {"superseded"}}
+	at = b.post("/counter/revoke", end).Header().Get("Location")
+	cms = h.cards["0000000112345678"].Sign(t, []byte(shownText(t, b.get(at).Body.String())), h.now(), "")
+	signed = url.Values{"signature": {base64.StdEncoding.EncodeToString(cms)}, "insertion": {"stay-4"}}
+	if rec := b.post(at+"/sign", signed); rec.Code != 422 || !strings.Contains(rec.Body.String(), "HCA-8.1.2") {
+		t.Errorf("a revocation from another insertion: %d %s", rec.Code, rec.Body)
+	}
+	signed.Set("insertion", "stay-3")
+	if rec := b.post(at+"/sign", signed); rec.Code != 200 || h.count("audit_events WHERE act = 'revoke.consent' AND outcome = 'done' AND details LIKE '%\"form\":\"cms\"%'") != 1 {
+		t.Errorf("a revocation from the same insertion: %d %s", rec.Code, rec.Body)
 	}
 }

@@ -160,9 +160,14 @@ func (p *page) deskBegin() error {
 	return p.Redirect(http.StatusSeeOther, "/counter/"+string(a.ID))
 }
 
-// deskRevoke makes the application by which the holder ends one of his certificates, and goes on to its text (HCA-5.2.1).
+// deskRevoke makes the application by which the holder ends one of his certificates, and goes on to its text (HCA-5.2.1). The
+// signature has to come from the card that is in the reader now (HCA-8.1.2).
 func (p *page) deskRevoke() error {
-	a, err := p.site.Revocations.Begin(p.ctx(), p.actor(), ra.CertificateID(p.FormValue("certificate")), ra.RevocationReason(p.FormValue("reason")))
+	r, err := p.reread()
+	if err != nil {
+		return err
+	}
+	a, err := p.site.Revocations.Begin(p.ctx(), p.actor(), ra.CertificateID(p.FormValue("certificate")), ra.RevocationReason(p.FormValue("reason")), r.Insertion)
 	if err != nil {
 		return p.refuseAt(ra.PersonID(p.FormValue("person")), err)
 	}

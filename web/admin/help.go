@@ -31,7 +31,7 @@ var topics = []topic{
 	{"person", []string{"persons"}, []policy.Clause{"HCA-3.7", "HCA-8.1.5"}},
 	{"device", []string{"devices"}, []policy.Clause{"HCA-4.1", "HCA-4.2"}},
 	{"counter", []string{"counter", "applications"}, []policy.Clause{"HCA-5.1.1", "HCA-5.1.2", "HCA-5.1.3", "HCA-8.1.2", "HCA-8.1.3"}},
-	{"revoke", []string{"certificates"}, []policy.Clause{"HCA-5.2.1", "HCA-5.2.2"}},
+	{"revoke", []string{"certificates", "bulks"}, []policy.Clause{"HCA-5.2.1", "HCA-5.2.2"}},
 	{"approval", []string{"approvals"}, []policy.Clause{"HCA-5.2.2", "HCA-7.5", "HCA-8.1.6"}},
 	{"search", []string{"search"}, []policy.Clause{"HCA-8.1.5"}},
 	{"institution", []string{"institutions", "scopes"}, []policy.Clause{"HCA-3.7", "HCA-5.1.2"}},

@@ -22,7 +22,7 @@ type event struct {
 
 // pagesOf are the kinds of objects that have a page.
 var pagesOf = map[string]string{"person": "/persons/", "device": "/devices/", "application": "/applications/", "certificate": "/certificates/", "staff": "/staff/",
-	"approval": "/approvals/", "import": "/imports/", "institution": "/institutions/", "scope": "/scopes/", "app": "/apps/", "client": "/clients/"}
+	"approval": "/approvals/", "import": "/imports/", "bulk": "/bulks/", "institution": "/institutions/", "scope": "/scopes/", "app": "/apps/", "client": "/clients/"}
 
 // history is what the audit log knows of one thing, newest first.
 func (p *page) history(objects ...string) ([]event, error) {

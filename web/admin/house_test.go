@@ -31,7 +31,6 @@ import (
 	"certwindow/migrations"
 	"certwindow/policy"
 	"certwindow/ra"
-	"certwindow/ra/apiclient"
 	"certwindow/ra/approve"
 	"certwindow/ra/audit"
 	"certwindow/ra/cardmsg"
@@ -64,16 +63,16 @@ type house struct {
 	enrol    *enrol.Service
 	revoke   *revoke.Service
 	approve  *approve.Service
-	clients  *apiclient.Service
 	settings *settings.Service
 	custody  *custody.Service
 	exchange *exchange.Service
 	intake   *intake.Service
-	store    *store.Store
-	db       *store.DB
-	pki      *cardtest.PKI
-	cards    map[string]*cardtest.Card // by the holder in their certificate
-	staff    map[session.Role]staffer
+	rooms
+	store *store.Store
+	db    *store.DB
+	pki   *cardtest.PKI
+	cards map[string]*cardtest.Card // by the holder in their certificate
+	staff map[session.Role]staffer
 
 	suspended func() bool // by the HCA
 
@@ -179,15 +178,14 @@ func buildWith(t *testing.T, component string) *house {
 		t.Fatal(err)
 	}
 	acts := h.acts()
+	h.openRooms(acts)
 	maps.Copy(acts, h.registerActs(register))
 	maps.Copy(acts, CardChanges(h.registry, func(tx approve.Tx) (devices.Tx, error) { return register.In(tx.(interface{ DB() *gorm.DB }).DB()), nil }, h.now))
-	h.clients = apiclient.New(store.ClientStore{Store: h.store}, h.now)
-	maps.Copy(acts, h.clients.Acts())
 	h.approve = approve.New(store.ApproveStore{Store: h.store}, h.revoke, acts, policy.Always(72*time.Hour), h.now, rand.Reader)
 	h.exchange = h.byHand(h.pki.Root.Cert.Raw, nil)
 	h.openIntake()
 	holders := h.openHolders(register)
-	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Clients: h.clients, Personal: h.registry, Retention: 7,
+	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Bulks: h.bulk, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Clients: h.clients, Personal: h.registry, Retention: 7,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
 		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, Vault: h, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,

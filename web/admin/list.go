@@ -23,9 +23,10 @@ type list[R any] struct {
 	none    string // what is said where it is empty, a key
 	columns []column[R]
 	filters []filter
-	orders  []order // the first is its own; empty: it is not sorted
-	add     string  // the words of the button to path+"/new"; empty: there is none
-	hint    string  // words above the list: what it does not find, and why
+	orders  []order              // the first is its own; empty: it is not sorted
+	add     string               // the words of the button to path+"/new"; empty: there is none
+	bulk    func(a asked) string // where what it finds is worked on all at once; nil or empty: nowhere
+	hint    string               // words above the list: what it does not find, and why
 	wide    bool
 	arrange func(a asked) string // the order that a filter goes with, alone; empty: any. Nil: each goes with each
 	read    func(p *page, a asked) ([]R, error)
@@ -218,6 +219,7 @@ func (l *list[R]) address(a asked, set map[string]string) string {
 // listData is a page of a list, ready to be shown by the template "list".
 type listData struct {
 	Path, None, Hint, Add string
+	Bulk                  string // where what the list finds is worked on all at once
 	Fields                []input
 	About                 []about
 	Head                  []heading
@@ -258,6 +260,9 @@ func (l *list[R]) page(p *page) (listData, error) {
 	}
 	if l.add != "" && p.may(get, "/"+l.path+"/new") {
 		d.Add = l.add
+	}
+	if l.bulk != nil && p.may(get, "/bulks/new") {
+		d.Bulk = l.bulk(a)
 	}
 	if len(rows) > pageRows {
 		rows = rows[:pageRows]

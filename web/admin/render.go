@@ -68,7 +68,7 @@ type link struct {
 // sections are the navigation, in its order: the work of every day, and behind one more step the office itself. Each
 // is shown to those who may open it.
 var sections, office = []string{"/counter", "/persons", "/devices", "/applications", "/certificates", "/approvals"},
-	[]string{"/institutions", "/scopes", "/apps", "/clients", "/staff", "/settings", "/ceremonies", "/imports", "/exchange", "/unmasked", "/retention", "/reports", "/audit"}
+	[]string{"/institutions", "/scopes", "/apps", "/clients", "/staff", "/settings", "/ceremonies", "/imports", "/bulks", "/exchange", "/unmasked", "/retention", "/reports", "/audit"}
 
 func (s *Site) loadTemplates() (map[string]map[string]*tmpl, error) {
 	names, err := fs.Glob(files, "templates/*.html")

@@ -60,6 +60,7 @@ var routes = slices.Concat(
 	auditRoutes,
 	exchangeRoutes,
 	importRoutes,
+	bulkRoutes,
 	standingRoutes,
 	reportRoutes,
 	helpRoutes,

@@ -15,6 +15,7 @@ import (
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/approve"
+	"certwindow/ra/bulk"
 	"certwindow/ra/custody"
 	"certwindow/ra/intake"
 	"certwindow/web/session"
@@ -38,6 +39,7 @@ func families() map[string][]string {
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},
 		"action.": {"revoke", "record", "none"}, "clause.": {"tested", "enforced", "not-yet"}, "help.title.": topicNames(), "help.about.": topicNames(),
 		"help.steps.": topicNames(), "computer.test.": computerTests, "computer.found.": computerWords, "health.": checkNames, "health.down.": checkNames,
+		"state.bulk.": texts(bulkStates), "state.bulk-item.": texts(bulk.Results), "bulk.result.": texts(bulk.Results), "bulk.kind.": texts(bulk.Kinds),
 		"stuck.":   {"disputed", "requested", "sent"},
 		"problem.": {"internal", "malformed", "refused", "conflict", "not-found", "unauthenticated", "forbidden", "too-many", "unavailable"},
 	}

@@ -91,7 +91,10 @@ func TestCounterTakesARevocation(t *testing.T) {
 		t.Fatalf("%q", text)
 	}
 	cms := h.cards["0000000112345678"].Sign(t, []byte(text), h.now(), "")
-	rec := b.post(at+"/sign", url.Values{"signature": {base64.StdEncoding.EncodeToString(cms)}})
+	if rec := b.post(at+"/sign", url.Values{"signature": {base64.StdEncoding.EncodeToString(cms)}}); rec.Code != 422 || !strings.Contains(rec.Body.String(), "HCA-8.1.2") {
+		t.Errorf("without an insertion: %d %s", rec.Code, rec.Body)
+	}
+	rec := b.post(at+"/sign", url.Values{"signature": {base64.StdEncoding.EncodeToString(cms)}, "insertion": {"abc"}})
 	if rec.Code != 200 {
 		t.Fatalf("%d %s", rec.Code, rec.Body)
 	}

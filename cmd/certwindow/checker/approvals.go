@@ -264,10 +264,30 @@ func (c *check) revokedByTwo() error {
 			if err != nil {
 				return err
 			}
-			ok = ok && (a.act != "revoke-certificate" || a.terms.Certificate == named.Certificate && a.object == "certificate/"+named.Certificate)
+			if ok {
+				if ok, err = c.covers(a, named.Approval, named.Certificate); err != nil {
+					return err
+				}
+			}
 			c.must(ok, Approval, "HCA-5.2.2", "application/"+s.application, "the window revoked a certificate without the approval of two persons")
 		}
 	}
+}
+
+// covers tells whether what two persons agreed on is to revoke this certificate: it alone, or as one of a list that was
+// approved whole.
+func (c *check) covers(a agreed, approval, certificate string) (ok bool, err error) {
+	switch a.act {
+	case "revoke-certificate":
+		return a.terms.Certificate == certificate && a.object == "certificate/"+certificate, nil
+	case "revoke-many":
+		err = c.each("SELECT i.certificate_id FROM bulk_items i JOIN bulks b ON b.id = i.bulk_id WHERE b.proposal = ? AND i.certificate_id = ? AND i.result = 'done'", []any{approval, certificate},
+			func(scan func(...any) error) error {
+				ok = a.object != ""
+				return scan(&certificate)
+			})
+	}
+	return ok, err
 }
 
 // ceremonies wants each that was allowed to have been approved as it was held (HCA-6.3.2).

@@ -280,7 +280,7 @@ func (h *house) enrolled(t testing.TB, design ra.KeyDesign) ra.Certificate {
 
 func (h *house) toRevoke(t testing.TB, c ra.Certificate) ra.Application {
 	t.Helper()
-	a, err := h.revoke.Begin(context.Background(), h.clerk, c.ID, ra.ReasonSuperseded)
+	a, err := h.revoke.Begin(context.Background(), h.clerk, c.ID, ra.ReasonSuperseded, "")
 	h.ok(t, err)
 	a, err = h.revoke.Sign(context.Background(), h.clerk, a.ID, h.card(t, a.Text))
 	h.ok(t, err)

@@ -9,12 +9,14 @@ import (
 	"certwindow/devices"
 	"certwindow/policy"
 	"certwindow/ra/approve"
+	"certwindow/ra/bulk"
 	"certwindow/ra/store"
 	"certwindow/web/admin"
 )
 
 // openApprovals comes last: its acts are those of all the other rooms.
 func (w *Window) openApprovals(context.Context) error {
+	w.Bulk = bulk.New(store.BulkStore{Store: w.Store}, w.Revoke, w.now, rand.Reader)
 	w.Approve = approve.New(store.ApproveStore{Store: w.Store}, w.Revoke, w.acts(), w.Settings.Life(policy.ProposalLife), w.now, rand.Reader)
 	return nil
 }
@@ -30,6 +32,7 @@ func (w *Window) acts() map[approve.Act]approve.Executor {
 		admin.CardChanges(w.Registry, w.registerIn, w.now),
 		w.registerActs(),
 		w.Clients.Acts(),
+		w.Bulk.Acts(),
 	} {
 		maps.Copy(all, room)
 	}

@@ -144,6 +144,7 @@ func (w *Window) useCases() work.UseCases {
 			_, err := w.Checkpoint(ctx)
 			return err
 		},
+		Bulk:   func(ctx context.Context, j jobs.Bulk) (time.Duration, error) { return w.Bulk.Work(ctx, j.Bulk) },
 		Import: func(ctx context.Context, j jobs.Import) (time.Duration, error) { return w.Intake.Work(ctx, j.Import) },
 	}
 }
@@ -183,7 +184,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
 		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
-		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Clients: w.Clients, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
+		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Clients: w.Clients, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Bulks: w.Bulk, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
 		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings, Vault: vault{w},

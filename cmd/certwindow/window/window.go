@@ -27,6 +27,7 @@ import (
 	"certwindow/ra"
 	"certwindow/ra/apiclient"
 	"certwindow/ra/approve"
+	"certwindow/ra/bulk"
 	"certwindow/ra/certpath"
 	"certwindow/ra/certpath/crlstore"
 	"certwindow/ra/certpath/fetch"
@@ -64,6 +65,7 @@ type Window struct {
 	Delivery  *enrol.Delivery
 	Exchange  *exchange.Service
 	Intake    *intake.Service
+	Bulk      *bulk.Service
 	Sweep     *sweep.Service
 	Sign      *remotesign.Service
 	Notify    *notify.Service
