@@ -235,3 +235,21 @@ func TestDryRun(t *testing.T) {
 		}
 	})
 }
+
+// HCA-3.6: a certificate that was taken over before its device had a binding is left alone while there is none, and when
+// there is; that the device was lost ends it like any other.
+func TestATakenOverCertificateNeedsNoBinding(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWard(t, db)
+		phone := w.Phone(t, storetest.Window, w.doctor)
+		c := w.Issue(t, w.doctor, phone, 1, func(x *ra.Certificate) { x.Generation = 0 })
+		w.Register.Device(phone.ID, func(d *ra.DeviceFacts) { d.State, d.Generation, d.KeySPKI = ra.DeviceRegistered, 0, nil })
+		if r := w.run(t, false); len(r.Findings) != 0 || r.Looked != 1 || w.Certificate(t, c.ID).State != ra.CertLive {
+			t.Errorf("without a binding: %+v", r.Findings)
+		}
+		w.Register.Device(phone.ID, func(d *ra.DeviceFacts) { d.State = ra.DeviceLost })
+		if r := w.run(t, false); len(r.Findings) != 1 || r.Findings[0].What != "device-lost" || w.Certificate(t, c.ID).State != ra.CertRevoking {
+			t.Errorf("lost: %+v", r.Findings)
+		}
+	})
+}
