@@ -103,6 +103,9 @@ func look(ctx context.Context, st *stage.Stage, s *story.Story) error {
 	if err := s.Prepare(ctx); err != nil {
 		return err
 	}
+	if _, err := s.Furnish(ctx); err != nil {
+		return err
+	}
 	cast := s.Cast()
 	if err := st.InsertCard(ctx, cast.WangCard); err != nil {
 		return err

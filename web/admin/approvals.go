@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"certwindow/policy"
 	"certwindow/ra"
@@ -230,6 +231,10 @@ func (w catalogue) fact(name, value string) string {
 		return w.say("setting." + value)
 	case kind == "role":
 		return w.say("role." + value)
+	case kind == "app-reviewed":
+		if at, err := time.Parse(time.RFC3339, value); err == nil {
+			return at.In(taipei).Format(time.DateOnly)
+		}
 	case kind == "app-platform":
 		return w.say("platform." + value)
 	case kind == "app-state":

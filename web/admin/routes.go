@@ -68,6 +68,22 @@ var routes = slices.Concat(
 	personalRoutes,
 )
 
+// Page is a page that somebody may open: a line of the table that answers GET with HTML.
+type Page struct {
+	Path  string         // with the names of its parameters, e.g. /persons/:id
+	Roles []session.Role // who may; empty: everybody, signed in or not
+}
+
+// Pages are those of the whole table, without what scripts alone ask for.
+func Pages() (out []Page) {
+	for _, r := range routes {
+		if r.method == get && !r.poll && r.path != "/static/:name" {
+			out = append(out, Page{r.path, r.roles})
+		}
+	}
+	return out
+}
+
 // allows tells whether a role may use the route.
 func (r route) allows(role session.Role) bool {
 	return slices.Contains(r.roles, role)

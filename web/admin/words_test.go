@@ -243,3 +243,38 @@ func TestDatesAreTaipeiTimeWithTheRelativeOneBeside(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// actPattern finds the acts that the audit log is written with, as the services write them.
+var actPattern = regexp.MustCompile(`(?:\bAct: |\bact\(ctx, actor, )"([a-z-]+\.[a-z-]+)"`)
+
+// HCA-8.1.6: every act of the log has words of its own in both languages; no page shows how the program calls it.
+func TestEveryActHasWords(t *testing.T) {
+	words, err := loadCatalogues()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, root := range []string{"../../ra", "../../devices", "../session"} {
+		err := filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.Contains(name, "storetest") {
+				return err
+			}
+			b, err := os.ReadFile(name)
+			for _, m := range actPattern.FindAllStringSubmatch(string(b), -1) {
+				seen++
+				for lang, w := range words {
+					if _, ok := w.find("act." + m[1]); !ok {
+						t.Errorf("%s: %s has no words in %s", name, m[1], lang)
+					}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 40 {
+		t.Errorf("%d acts were found alone", seen)
+	}
+}

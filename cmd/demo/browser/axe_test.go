@@ -46,7 +46,7 @@ func (b *tab) accessible(where string) {
 			continue
 		}
 		b.media(scheme)
-		b.ok(chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe)))
+		b.do("loading axe", chromedp.Evaluate[chromedp.Void](axe))
 		for _, f := range ask[[]fault](b, rules+asFaults) {
 			var nodes []string
 			for _, n := range f.Nodes {

@@ -31,7 +31,7 @@ func TestCounter(t *testing.T) {
 			shown := b.shown()
 			b.foreignCard(application)
 			b.wrongPIN()
-			certificate := b.enrol(application, key)
+			certificate := b.enrol(device, application)
 			b.evidenceHolds(application, shown)
 			revocation, shown := b.revoke(certificate)
 			b.evidenceHolds(revocation, shown)
@@ -137,16 +137,14 @@ func state(s string) string {
 }
 
 // enrol signs and follows the application on the page to its certificate, whose id it returns.
-func (b *tab) enrol(application, key string) string {
+func (b *tab) enrol(device, application string) string {
 	b.t.Helper()
 	b.sign(stage.CardPIN)
-	if key == "app" {
-		b.until("waiting for the phone's key", state("awaiting-key"))
-		if here := ask[string](b, `document.querySelector(".steps .here").textContent`); here != b.say("state.application.awaiting-key") {
-			b.t.Errorf("while the phone is awaited, the step is %q", here)
-		}
-		b.ok(b.story.PhoneEnrols(b.ctx, application))
+	b.until("waiting for the phone", state("awaiting-key"))
+	if here := ask[string](b, `document.querySelector(".steps .here").textContent`); here != b.say("state.application.awaiting-key") {
+		b.t.Errorf("while the phone is awaited, the step is %q", here)
 	}
+	b.ok(b.story.PhoneEnrols(b.ctx, device, application))
 	b.finish()
 	b.until("a certificate in force", certificateState(b.say("state.certificate.live")))
 	return path.Base(ask[string](b, "location.pathname"))

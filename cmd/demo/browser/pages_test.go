@@ -5,19 +5,26 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 )
 
 // visit is what a page says of itself.
 type visit struct {
-	Status    int
-	Lang      string
-	Words     []string // of the visible text and of what is read out, one by one
-	Furniture []string // texts that are the page's own and no data
-	Links     []string // addresses of this window, without fragment
-	Wide      int      // pixels by which the document is wider than its window
-	Widest    string   // an element that sticks out
-	Title     string
+	Status     int
+	Lang       string
+	Words      []string // of the visible text and of what is read out, one by one
+	Furniture  []string // texts that are the page's own and no data
+	Links      []string // addresses of this window, without fragment
+	Wide       int      // pixels by which the document is wider than its window
+	Widest     string   // an element that sticks out
+	Title      string
+	Headings   int      // of the first level
+	Up         bool     // there is a way one step back
+	Main       []string // the main actions that can be seen
+	Unlabelled []string // fields that nothing names
+	Mute       []string // forms that nothing sends
+	Focus      string   // the class of what has the focus
+	Bytes      int      // of the page itself
+	Hosts      []string // that anything was fetched from
 }
 
 const look = `(() => {
@@ -25,10 +32,13 @@ const look = `(() => {
   const read = [document.title, document.body.innerText];
   for (const e of document.querySelectorAll("[aria-label],[title],[placeholder],[alt]"))
     for (const a of ["aria-label", "title", "placeholder", "alt"]) read.push(e.getAttribute(a) || "");
-  const out = [...document.querySelectorAll("body *")].find((e) => e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest("nav, .table, .skip, [hidden]"));
-  const own = [...document.querySelectorAll("h2, th, dt, button, legend, nav a, .up a, .hint, main > .actions a, summary")].filter((e) => e.offsetParent && !e.lang);
+  const out = [...document.querySelectorAll("body *")].find((e) => e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest(".table, .unseen, .away, .skip, pre, [hidden]") && e.checkVisibility());
+  const own = [...document.querySelectorAll("h2, th, dt:not(.code), button, legend, nav a, .up a, .hint, main > .actions a, summary")].filter((e) => e.offsetParent && !e.lang && !e.closest(".code, code, [translate=no]"));
+  const seen = (e) => e.offsetParent !== null;
+  const main = document.querySelector("main") || document.body;
+  const loaded = performance.getEntriesByType("navigation")[0];
   return {
-    Status: performance.getEntriesByType("navigation")[0].responseStatus,
+    Status: loaded.responseStatus,
     Lang: root.lang,
     Words: read.join(" ").split(/\s+/),
     Furniture: own.map((e) => e.textContent.trim()).filter(Boolean),
@@ -36,48 +46,19 @@ const look = `(() => {
     Wide: root.scrollWidth - root.clientWidth,
     Widest: out ? out.outerHTML.slice(0, 200) : "",
     Title: document.title,
+    Headings: [...document.querySelectorAll("h1")].filter(seen).length,
+    Up: document.querySelector(".up a") !== null,
+    Main: [...main.querySelectorAll(".main")].filter(seen).map((e) => e.textContent.trim()),
+    Unlabelled: [...document.querySelectorAll("input:not([type=hidden]), select, textarea")].filter((e) => seen(e) && ![...(e.labels || [])].some((l) => l.textContent.trim())).map((e) => e.outerHTML),
+    Mute: [...document.forms].filter((f) => !f.querySelector("button, input[type=submit]")).map((f) => f.outerHTML.slice(0, 200)),
+    Focus: document.activeElement ? document.activeElement.className : "",
+    Bytes: loaded.decodedBodySize,
+    Hosts: [...new Set(performance.getEntriesByType("resource").map((r) => new URL(r.name).origin))],
   };
 })()`
 
 // A narrow telephone, and the counter's monitor.
 const narrow, wide = 360, 1280
-
-// Every page that a role can reach answers, in both languages, is wholly in the language that it says it is in,
-// can be used with a screen reader, in light and in dark, and fits a telephone.
-func TestPages(t *testing.T) {
-	w := opened(t)
-	for _, lang := range []string{chinese, english} {
-		t.Run(lang, func(t *testing.T) {
-			for _, role := range []string{"clerk", "window-admin"} {
-				t.Run(role, func(t *testing.T) {
-					t.Parallel()
-					b := w.newTab(t, lang)
-					b.strangersPages()
-					b.signIn(b.newStaff(role))
-					seen := b.crawl()
-					if role == "clerk" {
-						b.bindingPages()
-					}
-					b.errorPages()
-					for _, must := range reachable[role] {
-						if !slices.Contains(seen, must) {
-							t.Errorf("no link leads to %s; links lead to\n%s", must, strings.Join(seen, "\n"))
-						}
-					}
-				})
-			}
-		})
-	}
-}
-
-// reachable are the pages that a role must come to by following links alone.
-var reachable = map[string][]string{
-	"clerk": {"/", "/persons", "/persons/new", "/persons/#", "/devices", "/devices/new", "/devices/#", "/devices/#/binding", "/applications",
-		"/applications/new?person", "/applications/#", "/applications?state", "/counter/#", "/certificates", "/certificates/#", "/institutions", "/scopes", "/password", "/help", "/help/computer", "/help/counter"},
-	"window-admin": {"/", "/persons", "/persons/#", "/devices", "/devices/#", "/applications", "/applications/#", "/certificates", "/certificates/#",
-		"/institutions", "/institutions/new", "/scopes", "/scopes/new", "/staff", "/staff/new", "/settings", "/ceremonies", "/staff/#", "/audit", "/password",
-		"/help", "/reports", "/reports/clauses", "/reports/sweeps", "/reports/approvals", "/reports/exemptions", "/reports/lookups", "/reports/master-key", "/reports/exports"},
-}
 
 // strangersPages looks at what is to be seen without a session.
 func (b *tab) strangersPages() {
@@ -143,42 +124,8 @@ func shape(address string) string {
 	return where + "?" + strings.Join(slices.Compact(names), "&")
 }
 
-// crawl follows every link from the first page. It looks at one page of each shape, two where they show an object,
-// and asks for the rest, which must be there too. It returns the shapes.
-func (b *tab) crawl() (shapes []string) {
-	b.t.Helper()
-	queue, known, looked := []string{"/"}, map[string]bool{"/": true}, map[string]int{}
-	open := "/applications/" + b.application // among many, the one that leads on to the counter
-	queue, known[open] = append(queue, open), true
-	for len(queue) > 0 && b.t.Context().Err() == nil {
-		where := queue[0]
-		queue = queue[1:]
-		form := shape(where)
-		most := 1
-		if strings.Contains(form, "#") {
-			most = 2
-		}
-		if looked[form] >= most {
-			if status := ask[int](b, fmt.Sprintf(`fetch(%s).then((r) => r.status)`, quoted(where))); status != 200 {
-				b.t.Errorf("a link leads to %s, which answers %d", where, status)
-			}
-			continue
-		}
-		looked[form]++
-		b.to(where)
-		for _, link := range b.inspect(where, 200).Links {
-			if !known[link] {
-				known[link] = true
-				queue = append(queue, link)
-			}
-		}
-	}
-	for form := range looked {
-		shapes = append(shapes, form)
-	}
-	slices.Sort(shapes)
-	return shapes
-}
+// heaviest is how many bytes a page may have, uncompressed and without the style sheet and scripts that the browser keeps.
+const heaviest = 100 << 10
 
 // inspect judges the page that is open.
 func (b *tab) inspect(where string, status int) visit {
@@ -191,16 +138,24 @@ func (b *tab) inspect(where string, status int) visit {
 	if v.Status != status {
 		b.t.Errorf("%s answers %d, not %d", where, v.Status, status)
 	}
-	if v.Wide > 0 || n.Wide > 0 {
+	if v.Wide > 0 || n.Wide > 0 || n.Widest != "" {
 		b.t.Errorf("%s sticks out: by %d pixels at %d, %s; by %d at %d, %s", where, v.Wide, wide, v.Widest, n.Wide, narrow, n.Widest)
 	}
+	b.reads(where, v, n)
+	b.works(where, v)
+	return v
+}
+
+// reads judges a page's language and words, in a wide and in a narrow window.
+func (b *tab) reads(where string, v, n visit) {
+	b.t.Helper()
 	if v.Lang != b.lang {
 		b.t.Errorf("%s is in %s", where, v.Lang)
 	}
-	if v.Title == "" {
-		b.t.Errorf("%s has no title", where)
+	if v.Title == "" || v.Headings != 1 {
+		b.t.Errorf("%s has the title %q and %d headings", where, v.Title, v.Headings)
 	}
-	for _, word := range slices.Concat(v.Words, n.Words) {
+	for _, word := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(v.Words, n.Words)))) {
 		if b.isKey(word) {
 			b.t.Errorf("%s shows the message key %s", where, word)
 		}
@@ -210,10 +165,35 @@ func (b *tab) inspect(where string, status int) visit {
 			b.t.Errorf("%s says in another language: %q", where, text)
 		}
 	}
-	return v
 }
 
-var dotted = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[A-Za-z0-9-]+)+$`)
+// works judges what a page lets somebody do: one main action, every field named, nothing dangerous under the finger;
+// and what it costs.
+func (b *tab) works(where string, v visit) {
+	b.t.Helper()
+	if len(v.Main) > 1 {
+		b.t.Errorf("%s has %d main actions: %s", where, len(v.Main), strings.Join(v.Main, ", "))
+	}
+	for _, field := range v.Unlabelled {
+		b.t.Errorf("%s: nothing names the field %s", where, field)
+	}
+	for _, form := range v.Mute {
+		b.t.Errorf("%s: nothing sends the form %s", where, form)
+	}
+	if strings.Contains(v.Focus, "danger") {
+		b.t.Errorf("%s begins with the focus on a dangerous action", where)
+	}
+	if v.Bytes > heaviest {
+		b.t.Errorf("%s has %d bytes", where, v.Bytes)
+	}
+	for _, host := range v.Hosts {
+		if host != b.URL && host != b.Agent && host != b.ServiSign {
+			b.t.Errorf("%s asks %s for something", where, host)
+		}
+	}
+}
+
+var dotted = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[a-z0-9-]+)+$`)
 
 // isKey tells whether a word looks like the name of a message: dotted, and beginning as some message's name does.
 func (b *tab) isKey(word string) bool {

@@ -33,7 +33,9 @@ type window struct {
 	certificate string                       // one that is in force
 	application string                       // one that waits for its holder's card
 	words       map[string]map[string]string // of the pages, by language
-	judged      sync.Map                     // what accessible has seen
+	furniture   story.Furniture
+	judged      sync.Map // what accessible has seen
+	followed    sync.Map // where links led
 	staff       sync.Mutex
 	accounts    int // how many the tests have made
 	close       []func()
@@ -127,13 +129,13 @@ func (w *window) build(dir string) error {
 	for _, program := range []string{"certwindow", "cardagent", "hcasim"} {
 		args = append(args, "./cmd/"+program)
 	}
-	cmd := exec.Command("go", args...)
+	ctx, stop := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer stop()
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return errors.Join(err, errors.New(string(out)))
 	}
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer stop()
 	place := filepath.Join(dir, "stage")
 	if err := os.Mkdir(place, 0o700); err != nil {
 		return err
@@ -153,6 +155,9 @@ func (w *window) build(dir string) error {
 	if w.certificate, err = w.story.Enrol(ctx); err != nil {
 		return err
 	}
+	if w.furniture, err = w.story.Furnish(ctx); err != nil {
+		return err
+	}
 	w.application, err = w.story.Begin(ctx)
 	return err
 }
@@ -166,6 +171,11 @@ func (w *window) browse(chromium, profile string) error {
 	ctx, stop = chromedp.NewContext(ctx)
 	w.close = append(w.close, stop)
 	w.browser = ctx
+	if err := chromedp.Do(ctx); err != nil { // starts it; how long that may take is chromedp's to bound
+		return err
+	}
+	ctx, stop = context.WithTimeout(ctx, patience)
+	defer stop()
 	return chromedp.Do(ctx, chromedp.Navigate("about:blank"))
 }
 

@@ -42,12 +42,19 @@ type tab struct {
 	popups  map[target.ID]string
 }
 
+// patience is how long anything that a page does may take, on a machine that has other things to do; tabLife how long a
+// test may play on one page.
+const patience, tabLife = 20 * time.Second, 5 * time.Minute
+
 // newTab opens one with cookies of its own. When the test ends, the browser must have had nothing to complain of.
 func (w *window) newTab(t *testing.T, lang string) *tab {
 	t.Helper()
 	b := &tab{window: w, t: t, lang: lang, popups: map[target.ID]string{}}
 	ctx, stop := chromedp.NewContext(w.browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(stop)
+	b.ok(chromedp.Do(ctx)) // opens it: were this done under a deadline of its own, the page would end with it
+	ctx, end := context.WithTimeout(ctx, tabLife)
+	t.Cleanup(end)
 	b.ctx = ctx
 	b.ok(chromedp.Listen(ctx, b.hear))
 	b.ok(chromedp.ListenBrowser(ctx, b.hear))
@@ -126,20 +133,26 @@ func (b *tab) ok(err error) {
 	}
 }
 
+// do does something in the browser, and fails where that takes too long.
+func (b *tab) do(what string, action chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	if err := chromedp.Do(ctx, action); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
 // to loads a page of the window.
 func (b *tab) to(where string) {
 	b.t.Helper()
-	ctx, stop := context.WithTimeout(b.ctx, 20*time.Second)
-	defer stop()
-	if err := chromedp.Do(ctx, chromedp.Navigate(b.URL+where)); err != nil {
-		b.t.Fatalf("%s: %v", where, err)
-	}
+	b.do(where, chromedp.Navigate(b.URL+where))
 }
 
 // ask evaluates a script, which may be a promise.
 func ask[T any](b *tab, script string) T {
 	b.t.Helper()
-	ctx, stop := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, stop := context.WithTimeout(b.ctx, patience)
 	defer stop()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -153,8 +166,10 @@ func ask[T any](b *tab, script string) T {
 func (b *tab) until(what, script string) {
 	b.t.Helper()
 	script = `document.readyState === "complete" && (` + script + `)`
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
-		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script)); err == nil && ok {
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	for ; ctx.Err() == nil; time.Sleep(30 * time.Millisecond) {
+		if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script)); err == nil && ok {
 			return
 		}
 	}
@@ -170,14 +185,14 @@ func (b *tab) media(scheme string) {
 
 func (b *tab) size(width, height int64) {
 	b.t.Helper()
-	b.ok(chromedp.Do(b.ctx, chromedp.EmulateViewport(width, height)))
+	b.do("resizing", chromedp.EmulateViewport(width, height))
 }
 
 // The keyboard, which is all that the tests of the counter have.
 
 func (b *tab) press(keys string) {
 	b.t.Helper()
-	b.ok(chromedp.Do(b.ctx, chromedp.KeyEvent(keys)))
+	b.do("pressing a key", chromedp.KeyEvent(keys))
 }
 
 // shortcut presses one key as a keyboard does: a page that takes it for itself keeps it from being typed too.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Sets of card readers: one with every card of the stage side by side, and one as a counter has it, with room for
@@ -41,30 +42,53 @@ func (s *Stage) Card(ctx context.Context, label, name, serial, kind string) erro
 }
 
 // StartAgent starts the card component over every card that was made, each in a reader of its own.
-func (s *Stage) StartAgent(ctx context.Context) error { return s.startAgent(ctx, allCards) }
+func (s *Stage) StartAgent(ctx context.Context) error {
+	return s.startAgent(ctx, allCards, s.opt.CardAgent, "--pinentry", "", "--pin-from-page", s.URL, "--pin-from-page", "direct")
+}
 
-// InsertCard has the card component serve a single card in a single reader, as at a counter. Whatever card was
-// there is out, and the component begins anew.
+// Counter is how the card component of the one reader is set up.
+type Counter struct {
+	ServiSign bool   // it answers where HCAServiSign would, and nowhere else
+	Holder    string // program that shows the text and asks for the PIN as pinentry does; empty: the page sends the PIN
+}
+
+// SetCounter sets the component up from the next InsertCard on.
+func (s *Stage) SetCounter(c Counter) { s.counter = c }
+
+// InsertCard has the card component serve a single card in a single reader, as at a counter, or an empty reader where
+// no card is named. Whatever card was there is out, and the component begins anew.
 func (s *Stage) InsertCard(ctx context.Context, label string) error {
-	folder, ok := s.tokens[label]
-	if !ok {
-		return fmt.Errorf("there is no card %s", label)
-	}
 	s.stopAgent()
 	reader := s.path(oneCard + "-tokens")
 	if err := os.RemoveAll(reader); err != nil {
 		return err
 	}
-	if err := os.CopyFS(filepath.Join(reader, folder), os.DirFS(filepath.Join(s.path(allCards+"-tokens"), folder))); err != nil {
+	if err := os.Mkdir(reader, 0o700); err != nil {
 		return err
 	}
-	return s.startAgent(ctx, oneCard)
+	if label != "" {
+		folder, ok := s.tokens[label]
+		if !ok {
+			return fmt.Errorf("there is no card %s", label)
+		}
+		if err := os.CopyFS(filepath.Join(reader, folder), os.DirFS(filepath.Join(s.path(allCards+"-tokens"), folder))); err != nil {
+			return err
+		}
+	}
+	listen, pin := s.opt.CardAgent, []string{"--pinentry", "", "--pin-from-page", s.URL}
+	if s.counter.ServiSign {
+		listen = strings.TrimPrefix(s.ServiSign, "http://")
+	}
+	if s.counter.Holder != "" {
+		pin = []string{"--pinentry", s.counter.Holder}
+	}
+	return s.startAgent(ctx, oneCard, listen, pin...)
 }
 
-func (s *Stage) startAgent(ctx context.Context, set string) (err error) {
+func (s *Stage) startAgent(ctx context.Context, set, listen string, pin ...string) (err error) {
 	s.stopAgent()
-	s.agent, err = s.start(ctx, "cardagent", s.path("agent.ready"), []string{s.cardEnv(set)}, "cardagent", "--module", Module, "--listen", s.opt.CardAgent,
-		"--origin", s.URL, "--pinentry", "", "--pin-from-page", s.URL, "--pin-from-page", "direct", "--ready-file", s.path("agent.ready"))
+	s.agent, err = s.start(ctx, "cardagent", s.path("agent.ready"), []string{s.cardEnv(set)}, append([]string{"cardagent", "--module", Module, "--listen", listen,
+		"--origin", s.URL, "--ready-file", s.path("agent.ready")}, pin...)...)
 	return err
 }
 

@@ -96,6 +96,7 @@ hca:
   acknowledgement: "simulated"
 card:
   component: {{.Agent}}
+  servisign: ["{{.ServiSign}}"]
   pin_on_page: true
   policies: ["2.16.886.101.0.3.3"]
   attributes: [{oid: "2.16.886.1.100.2.2", value: primary}]
@@ -147,6 +148,6 @@ func (s *Stage) writeConfig(r *replica) error {
 		return err
 	}
 	err = configTemplate.Execute(f, map[string]any{"Listen": r.listen, "Ready": r.ready, "URL": s.URL, "Database": database, "Window": Window, "Name": windowName,
-		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "MailHost": host, "MailPort": port, "MessageLife": life})
+		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "MessageLife": life})
 	return errors.Join(err, f.Close())
 }

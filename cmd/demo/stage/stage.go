@@ -44,20 +44,23 @@ const CardPIN = "246813"
 
 // Stage is a running window with everything around it.
 type Stage struct {
-	opt      Options
-	URL      string // of the server
-	Agent    string // origin of the card component
-	Mail     *smtpcatch.Catcher
-	Admin    Account
-	HCABase  string // plain address of CRL and OCSP
-	control  string
-	config   string
-	hca      *process
-	servers  []*replica
-	front    *front // nil: the one server is asked directly
-	agent    *process
-	hcaReady string
-	tokens   map[string]string // folder of each IC card, by its label
+	opt   Options
+	URL   string // of the server
+	Agent string // origin of the card component
+	// ServiSign is the origin at which the component answers in place of Agent where SetCounter says so.
+	ServiSign string
+	Mail      *smtpcatch.Catcher
+	Admin     Account
+	HCABase   string // plain address of CRL and OCSP
+	control   string
+	config    string
+	hca       *process
+	servers   []*replica
+	front     *front // nil: the one server is asked directly
+	agent     *process
+	counter   Counter
+	hcaReady  string
+	tokens    map[string]string // folder of each IC card, by its label
 }
 
 // Account is a login of the staff.
@@ -228,6 +231,11 @@ func (s *Stage) database(ctx context.Context) error {
 		return err
 	}
 	s.Agent = "http://localhost:" + port
+	second, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	s.ServiSign = "http://localhost" + second[strings.LastIndexByte(second, ':'):]
 	if _, port, err = net.SplitHostPort(s.opt.Listen); err != nil {
 		return err
 	}

@@ -43,9 +43,15 @@ func (s *Story) Begin(ctx context.Context) (application string, err error) {
 	return application, err
 }
 
-// PhoneEnrols has the iPhone make its key for an application that the card has signed, and hand in the request.
-func (s *Story) PhoneEnrols(ctx context.Context, application string) error {
-	return s.iphone.phone.enrol(ctx, application)
+// PhoneEnrols has the phone of a device, by its id, do its part of an application that the card has signed: make its own
+// key and hand in the request, or send the secret that a key in the HSM obeys.
+func (s *Story) PhoneEnrols(ctx context.Context, deviceID, application string) error {
+	for _, d := range []*device{&s.iphone, &s.tablet, &s.spare} {
+		if d.id == deviceID {
+			return d.phone.enrol(ctx, application)
+		}
+	}
+	return fmt.Errorf("there is no device %s", deviceID)
 }
 
 // Scan has a fresh phone read the text of a binding's QR, and returns the code that it shows its holder.

@@ -103,11 +103,16 @@ func (c *clerk) do(ctx context.Context, method, where string, form url.Values) (
 	if err != nil {
 		return page{}, err
 	}
-	req.Header.Set("Accept", "text/html")
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", c.base)
 	}
+	return c.send(req)
+}
+
+// send sends a request and reads the page that it ends on.
+func (c *clerk) send(req *http.Request) (page, error) {
+	req.Header.Set("Accept", "text/html")
 	res, err := c.http.Do(req)
 	if err != nil {
 		return page{}, err
