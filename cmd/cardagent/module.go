@@ -44,6 +44,10 @@ func (m module) Slots() ([]card.Slot, error) {
 			ID: s.ID, Description: s.Description, Manufacturer: s.Manufacturer, Flags: s.Flags, Present: s.TokenPresent,
 			HardwareVersion: card.Version(s.HardwareVersion), FirmwareVersion: card.Version(s.FirmwareVersion),
 		}
+		if blank(s.Token) {
+			slots[i].Present = false
+			continue
+		}
 		if t := s.Token; t != nil {
 			slots[i].Token = &card.Token{
 				Label: t.Label, Manufacturer: t.Manufacturer, Model: t.Model, Serial: t.Serial, Flags: t.Flags,
@@ -54,6 +58,12 @@ func (m module) Slots() ([]card.Slot, error) {
 	}
 	return slots, nil
 }
+
+// initialized is CKF_TOKEN_INITIALIZED.
+const initialized = 0x400
+
+// blank tells whether a token was never personalised: it is nobody's card, and a reader that holds it counts as empty.
+func blank(t *p11.TokenInfo) bool { return t != nil && t.Flags&initialized == 0 }
 
 func (m module) Open(slotID uint) (card.Session, error) {
 	s, err := m.m.OpenSlot(slotID)

@@ -109,7 +109,7 @@ func wrongConfigurations(t *testing.T, st *stage.Stage) {
 			1, []string{"HCA-6.3.1", "SoftHSM"}},
 		"production without TLS for mail": {[]string{"mode: development", "mode: production"}, 2, []string{"smtp.tls"}},
 		"another certificate's key":       {[]string{"dedicated: dedicated.pem", "dedicated: hca/ca.pem"}, 1, []string{"HCA-3.1", "dedicated"}},
-		"unknown key":                     {[]string{"sweep: {", "sweeep: {"}, 2, []string{"sweeep", "[26:1]"}},
+		"unknown key":                     {[]string{"sweep: {", "sweeep: {"}, 2, []string{"sweeep", "[27:1]"}},
 		"text that lives too long":        {[]string{"message_life: 5m0s", "message_life: 6m"}, 2, []string{"limits.message_life", "HCA-8.1.4"}},
 		"session that idles too long":     {[]string{"limits: {", "limits: {idle: 11m, "}, 2, []string{"limits.idle", "HCA-8.1.1"}},
 		"sweep that is too rare":          {[]string{"sweep: {", "sweep: {every: 25h, "}, 2, []string{"sweep.every", "HCA-3.6"}},

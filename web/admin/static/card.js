@@ -268,7 +268,8 @@ window.cardComponent = (() => {
     watch: (callback) => {
       watchers.add(callback);
       callback(seen);
-      connect().catch(() => {});
+      const seek = () => connect().catch(() => watchers.has(callback) && setTimeout(seek, 3000)); // one may be started later
+      seek();
       return () => watchers.delete(callback);
     },
     read: () => operate("read"),

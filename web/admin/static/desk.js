@@ -25,8 +25,8 @@
   };
 
   const tell = (seen, stale) => {
-    reader.textContent = !seen.known ? words["say-unknown"] : !seen.present ? words["say-absent"] : stale ? words["say-change"] : words["say-present"];
-    reader.classList.toggle("absent", seen.known && (!seen.present || stale));
+    reader.textContent = !seen.known ? words["say-unknown"] : !seen.present ? words["say-absent"] : seen.several ? words["say-several"] : stale ? words["say-change"] : words["say-present"];
+    reader.classList.toggle("absent", seen.known && (!seen.present || seen.several || stale));
   };
 
   const doing = (text) => {
@@ -85,7 +85,7 @@
     let known = false;
     card.watch((seen) => {
       known ||= seen.known;
-      const stale = seen.present && seen.insertion === used();
+      const stale = Boolean(seen.insertion) && seen.insertion === used();
       tell(seen, stale);
       if (seen.known && seen.present && !seen.several && !stale && seen.insertion !== failed) {
         failed = seen.insertion;
