@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"certwindow/cmd/demo/stage"
 	"certwindow/web/admin"
 	"certwindow/web/session"
 )
@@ -21,7 +22,8 @@ func (w *window) places() map[string][]string {
 		"/persons/:id": {"/persons/" + w.cast.Wang, f.Person}, "/devices/:id": {"/devices/" + w.cast.IPhone, "/devices/" + w.cast.Tablet},
 		"/devices/:id/binding": {"/devices/" + w.cast.Spare + "/binding"}, "/applications/:id": {"/applications/" + w.application},
 		"/counter/:id": {"/counter/" + w.application}, "/certificates/:id": {"/certificates/" + w.certificate}, "/approvals/:id": approvals,
-		"/apps/:id": {f.App}, "/imports/:id": {f.Import, f.Broken}, "/institutions/:code": {f.Institution}, "/institutions/:code/standing": {f.Institution + "/standing"},
+		"/apps/:id": {f.App}, "/imports/:id": {f.Import, f.Broken}, "/clients/:id": {f.Client}, "/bulks/:id": {f.Bulk},
+		"/bulks/new": {"/bulks/new", "/bulks/new?institution=" + stage.Window + "&state=live"}, "/institutions/:code": {f.Institution}, "/institutions/:code/standing": {f.Institution + "/standing"},
 		"/scopes/:code": {"/scopes/EMR-SIGN"}, "/staff/:id": {f.Staff}, "/help/:name": {"/help/counter", "/help/search"}, "/reports/sweeps/:id": {f.Sweep},
 		"/reports/:name":    {"/reports/clauses", "/reports/sweeps", "/reports/approvals", "/reports/exemptions", "/reports/lookups", "/reports/master-key", "/reports/exports"},
 		"/applications/new": {"/applications/new?person=" + w.cast.Wang}, "/counter": {"/counter", "/counter?person=" + w.cast.Wang},
@@ -32,7 +34,7 @@ func (w *window) places() map[string][]string {
 var wholeWindow = []string{"/approvals/:id", "/institutions/:code"}
 
 // noPage are lines of the table that answer GET with something else than a page.
-var noPage = []string{"/session"}
+var noPage = []string{"/session", "/ceremonies/:id/record"}
 
 // Every page of the table, in both languages, as somebody who may open it: it answers, is wholly in its language, has
 // one heading, at most one main action and a way back, names every field, can be used with a screen reader, in light

@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -19,14 +20,14 @@ import (
 
 // Furniture names what Furnish put into the house, by the addresses of its pages.
 type Furniture struct {
-	Person, Staff, App, Import, Broken, Proposal, Sweep, Institution string
+	Person, Staff, App, Import, Broken, Proposal, Sweep, Institution, Client, Bulk string
 }
 
 // Furnish fills the house as it looks after a few days of work, through the pages alone: an import of persons and one of
 // devices, a file with mistakes that waits, an approved app and one to be approved, notices, a second institution with a
 // long name, a sweep, and applications that came to different ends. It needs every card in a reader: see stage.StartAgent.
 func (s *Story) Furnish(ctx context.Context) (f Furniture, err error) {
-	for _, do := range []func(context.Context, *Furniture) error{s.furnishPeople, s.furnishApps, s.furnishInstitution, s.furnishWork, s.furnishSweep} {
+	for _, do := range []func(context.Context, *Furniture) error{s.furnishPeople, s.furnishApps, s.furnishInstitution, s.furnishWork, s.furnishSystem, s.furnishSweep} {
 		if err := do(ctx, &f); err != nil {
 			return f, err
 		}
@@ -116,8 +117,6 @@ func (s *Story) bring(ctx context.Context, kind, table string) (string, error) {
 	return p.url.Path, err
 }
 
-var countField = regexp.MustCompile(`name="count" value="([0-9]+)"`)
-
 // takeIn brings a table and has it taken in.
 func (s *Story) takeIn(ctx context.Context, kind, table string) (where string, err error) {
 	if where, err = s.bring(ctx, kind, table); err != nil {
@@ -127,7 +126,7 @@ func (s *Story) takeIn(ctx context.Context, kind, table string) (where string, e
 	if err != nil {
 		return where, err
 	}
-	m := countField.FindStringSubmatch(p.body)
+	m := shownCount.FindStringSubmatch(p.body)
 	if m == nil {
 		return where, fmt.Errorf("nothing of the %s can be taken in", kind)
 	}
@@ -151,7 +150,7 @@ func (s *Story) takeIn(ctx context.Context, kind, table string) (where string, e
 func (s *Story) furnishApps(ctx context.Context, f *Furniture) error {
 	for _, version := range []string{"1.0.0", "1.1.0"} {
 		sum := sha256.Sum256([]byte(version))
-		p, err := s.admin.post(ctx, "/apps/new", url.Values{"platform": {"android"}, "name": {"示範醫院行動簽章 Demonstration Hospital Signing"}, "package": {"tw.hospital.example"},
+		p, err := s.admin.post(ctx, "/apps/new", url.Values{"platform": {"android"}, "name": {"示範醫院行動簽章 Demonstration Hospital Signing"}, "package": {"tw.hospital.signing"},
 			"version": {version}, "min_os": {"13"}, "permissions": {"android.permission.CAMERA\nandroid.permission.USE_BIOMETRIC\nandroid.permission.INTERNET"},
 			"download": {"https://apps.hospital.example/signing-" + version + ".apk"}, "digest": {hex.EncodeToString(sum[:])}, "scopes": {"EMR-SIGN"},
 			"evidence": {"資安檢測報告 115-0421"}, "evidence_sha256": {hex.EncodeToString(sum[:])}, "reviewer": {"李資安"}, "reviewed": {"2026-10-30"}})
@@ -189,8 +188,14 @@ func (s *Story) furnishInstitution(ctx context.Context, f *Furniture) error {
 	return err
 }
 
-// furnishWork makes a certificate that is revoked again, and an application that its clerk withdrew.
-func (s *Story) furnishWork(ctx context.Context, _ *Furniture) error {
+var (
+	shownCount = regexp.MustCompile(`name="count" value="([0-9]+)"`)
+	shownList  = regexp.MustCompile(`name="list" value="([^"]+)"`)
+)
+
+// furnishWork makes a certificate that is revoked again and one that stays, reminds the holders of those that stay, and
+// makes an application that its clerk withdraws.
+func (s *Story) furnishWork(ctx context.Context, f *Furniture) error {
 	ended, err := s.Enrol(ctx)
 	if err != nil {
 		return err
@@ -198,11 +203,42 @@ func (s *Story) furnishWork(ctx context.Context, _ *Furniture) error {
 	if err := s.revoke(ctx, ended); err != nil {
 		return err
 	}
+	if _, err := s.Enrol(ctx); err != nil {
+		return err
+	}
+	p, err := s.clerk.get(ctx, "/bulks/new?institution="+stage.Window+"&state=live")
+	if err != nil {
+		return err
+	}
+	count, list := shownCount.FindStringSubmatch(p.body), shownList.FindStringSubmatch(p.body)
+	if count == nil || list == nil {
+		return fmt.Errorf("the search for live certificates finds none")
+	}
+	if p, err = s.clerk.post(ctx, "/bulks/remind", url.Values{"institution": {stage.Window}, "state": {"live"}, "count": {count[1]}, "list": {list[1]}}); err != nil {
+		return err
+	}
+	f.Bulk = p.url.Path
 	left, err := s.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	_, err = s.clerk.post(ctx, "/applications/"+left+"/cancel", url.Values{})
+	return err
+}
+
+// furnishSystem has two persons register a system that asks for signatures (HCA-8.1.6).
+func (s *Story) furnishSystem(ctx context.Context, f *Furniture) error {
+	certificate, err := os.ReadFile(s.st.Path("tls.pem"))
+	if err != nil {
+		return err
+	}
+	p, err := s.admin.post(ctx, "/clients/new", url.Values{"id": {"his-emr"}, "name": {"電子病歷系統"}, "institution": {stage.Window}, "scopes": {"EMR-SIGN"},
+		"redirects": {"https://emr.hospital.example/signed"}, "certificate": {string(certificate)}})
+	if err != nil {
+		return err
+	}
+	f.Client = "/clients/his-emr"
+	_, err = s.approver.approve(ctx, p.url.Path)
 	return err
 }
 
