@@ -130,6 +130,7 @@ var routes = []route{
 	{http.MethodGet, "/oauth2/authorize/wait/:request", (*call).waitPage, ""},
 	{http.MethodGet, "/oauth2/page.css", (*call).style, ""},
 	{http.MethodGet, "/oauth2/logo.png", (*call).logo, ""},
+	{http.MethodGet, "/csc/v2/openapi.yaml", (*call).contract, ""},
 }
 
 const anyScope = "any"

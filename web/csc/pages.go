@@ -22,6 +22,9 @@ var pageText string
 //go:embed page.css
 var pageStyle []byte
 
+//go:embed openapi.yaml
+var contract []byte
+
 // pages are the two that a holder sees, and the mark of the service.
 type pages struct {
 	text *template.Template
@@ -120,6 +123,8 @@ func (c *call) errorPage(err error) error {
 func (c *call) style() error { return c.kept("text/css; charset=utf-8", pageStyle) }
 
 func (c *call) logo() error { return c.kept("image/png", c.api.pages.logo) }
+
+func (c *call) contract() error { return c.kept("application/yaml", contract) }
 
 // kept is an answer that is the same for everybody.
 func (c *call) kept(media string, body []byte) error {

@@ -19,14 +19,17 @@ import (
 // contract holds every exchange of a test against openapi.yaml, so that neither handler nor client can drift from
 // it: what was answered must be what the contract says, and what was not refused must have been asked as it says.
 type contract struct {
-	t      testing.TB
-	next   http.Handler
-	router routers.Router
+	t       testing.TB
+	next    http.Handler
+	phones  routers.Router
+	systems routers.Router
 }
 
 var decoders = sync.OnceFunc(func() {
 	openapi3filter.RegisterBodyDecoder("application/jwt", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/css", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("image/png", openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("application/jwk-set+json", openapi3filter.JSONBodyDecoder)
 })
 
@@ -34,14 +37,27 @@ var decoders = sync.OnceFunc(func() {
 func newContract(t testing.TB, next http.Handler) *contract {
 	t.Helper()
 	decoders()
+	return &contract{t, next, routerOf(t, next, "/api/v1/openapi.yaml"), routerOf(t, next, "/csc/v2/openapi.yaml")}
+}
+
+func routerOf(t testing.TB, next http.Handler, path string) routers.Router {
+	t.Helper()
 	rec := httptest.NewRecorder()
-	next.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "https://window.example/api/v1/openapi.yaml", nil))
+	next.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "https://window.example"+path, nil))
 	doc, err := openapi3.NewLoader().LoadFromData(rec.Body.Bytes())
 	must(t, err)
 	must(t, doc.Validate(context.Background()))
 	router, err := gorillamux.NewRouter(doc)
 	must(t, err)
-	return &contract{t: t, next: next, router: router}
+	return router
+}
+
+// routerFor is the contract that an address belongs to, and the form that its refusals have.
+func (c *contract) routerFor(path string) (router routers.Router, refusal string) {
+	if strings.HasPrefix(path, "/api/") {
+		return c.phones, "application/problem+json"
+	}
+	return c.systems, "application/"
 }
 
 // ServeHTTP passes a request on and judges both ways.
@@ -69,9 +85,10 @@ func (c *contract) judge(asked *http.Request, got *httptest.ResponseRecorder) {
 	if got.Code >= 500 {
 		c.t.Errorf("%s: %d: no request may cause that: %s", what, got.Code, got.Body)
 	}
-	route, params, err := c.router.FindRoute(asked)
+	router, refusal := c.routerFor(asked.URL.Path)
+	route, params, err := router.FindRoute(asked)
 	if err != nil {
-		if got.Code/100 != 4 || !strings.HasPrefix(got.Header().Get("Content-Type"), "application/problem+json") {
+		if got.Code/100 != 4 || !strings.HasPrefix(got.Header().Get("Content-Type"), refusal) {
 			c.t.Errorf("%s is not in the contract and was answered with %d", what, got.Code)
 		}
 		return

@@ -38,16 +38,19 @@ import (
 	"certwindow/migrations"
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/apiclient"
 	"certwindow/ra/certpath"
 	"certwindow/ra/consent"
 	"certwindow/ra/enrol"
 	"certwindow/ra/jobs"
+	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
 	"certwindow/ra/trustlist"
 	"certwindow/web"
 	"certwindow/web/api"
+	"certwindow/web/csc"
 )
 
 // Code is the one institution's.
@@ -70,20 +73,24 @@ type Window struct {
 	Revoke   *revoke.Service
 	Sign     *remotesign.Service
 	Clients  Systems
+	Systems  *apiclient.Service // those on the register
+	Grants   *oauth.Server
 	Holders  *appcred.Service
 	Config   api.Config // as the running API has it
 
-	issuer issuer
-	sent   []appcred.Secret // codes
-	mu     sync.Mutex
-	at     time.Time
+	issuer  issuer
+	stamper csc.Stamper
+	sent    []appcred.Secret // codes
+	mu      sync.Mutex
+	at      time.Time
 }
 
 // Options are what a test may want otherwise.
 type Options struct {
 	HSM           bool // holders' keys in a SoftHSM token; the test skips where there is none
 	ClosedNetwork []netip.Prefix
-	NoApp         bool // App is not on file
+	NoApp         bool        // App is not on file
+	Stamper       csc.Stamper // nil: the window makes no time stamps
 }
 
 // New starts a window with one institution and the scope EMR-SIGN. It ends with the test.
@@ -99,6 +106,7 @@ func New(t testing.TB, o Options) *Window {
 	must(t, err)
 	w.stores(t)
 	w.useCases(t, o)
+	w.stamper = o.Stamper
 	w.serve(t)
 	must(t, w.Registry.AddInstitution(ctx, ra.Actor{Kind: ra.ActorCommand}, devices.Institution{Code: Code, Name: "Test Hospital", IsWindow: true,
 		Agreement: hex.EncodeToString(make([]byte, 32)), AgreedFrom: w.Now().Add(-time.Hour)}))
@@ -176,10 +184,10 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	}
 	activation, err := keys.ActivationKey(t.Context())
 	must(t, err)
-	w.Clients = Systems{}
+	w.Clients, w.Systems = Systems{}, apiclient.New(store.ClientStore{Store: w.Store}, w.Now)
 	w.Sign, err = remotesign.New(remotesign.Config{Life: policy.Always(10 * time.Minute), Store: store.SignStore{Store: w.Store}, Keys: keys, Statement: status, KeyID: StatusKeyID,
 		Issuer: "https://" + w.Server.Listener.Addr().String(), ActivationKey: activation, ChallengeKey: hsm.NewSecret([]byte(rand.Text())), Factors: api.Factors{Accounts: w.Holders},
-		Clients: w.Clients, Zones: policy.Zones{Closed: o.ClosedNetwork, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Now, Rand: rand.Reader})
+		Clients: clients{w.Clients, w.Systems}, Zones: policy.Zones{Closed: o.ClosedNetwork, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Now, Rand: rand.Reader})
 	must(t, err)
 	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Authority: w.authority(t), Holders: w.Holders, Enrolments: w.Enrol,
 		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
@@ -200,7 +208,7 @@ func (w *Window) serve(t testing.TB) {
 	w.Config.Pin = w.Pin()
 	a, err := api.New(w.Config)
 	must(t, err)
-	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount}})
+	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount, w.documentSystems(t, w.stamper).Mount}})
 	must(t, err)
 	w.Server.Config.Handler = newContract(t, e)
 }
@@ -222,17 +230,6 @@ type believer struct{}
 func (believer) Verify(_ context.Context, _ consent.Expected, cms []byte) (consent.Verified, error) {
 	sum := sha256.Sum256(cms)
 	return consent.Verified{Proof: []byte("{}"), MessageSHA256: hex.EncodeToString(sum[:])}, nil
-}
-
-// Systems are the systems that may ask for signatures.
-type Systems map[remotesign.ClientID]remotesign.Client
-
-// Client is one of them.
-func (s Systems) Client(_ context.Context, id remotesign.ClientID) (remotesign.Client, error) {
-	if c, ok := s[id]; ok {
-		return c, nil
-	}
-	return remotesign.Client{}, ra.Errorf(ra.KindNotFound, "client-unknown", nil, "This system is not registered.")
 }
 
 type keyMaker interface {
