@@ -82,6 +82,7 @@ type Keys interface {
 	ActivationStatement() (string, error)
 	Challenge(ctx context.Context, device ra.DeviceID, id ra.CertificateID) (string, time.Time, error)
 	Sign(ctx context.Context, actor ra.Actor, device ra.DeviceID, own remotesign.Own, r remotesign.Release) (remotesign.Outcome, error)
+	Pending(ctx context.Context, device ra.DeviceID, person ra.PersonID) ([]remotesign.Authorisation, error)
 	PendingOn(ctx context.Context, device ra.DeviceID, id ra.CertificateID) ([]remotesign.Authorisation, error)
 	Whose(ctx context.Context, device ra.DeviceID, id remotesign.AuthorisationID) (ra.PersonID, error)
 	Release(ctx context.Context, actor ra.Actor, device ra.DeviceID, id remotesign.AuthorisationID, r remotesign.Release) (remotesign.Outcome, error)
@@ -108,6 +109,7 @@ type Config struct {
 	Delivery     Delivery
 	Certificates Certificates
 	Keys         Keys
+	Access       Access
 	Requests     Requests
 	Apps         Apps
 	// TrustList is the signed list of the certification authorities to trust, as a JWS in compact form (HCA-8.2.5).
@@ -132,6 +134,10 @@ type API struct {
 
 	catalogue, notices, trust public
 
+	waiting  waiters
+	stopping chan struct{}
+	stopOnce sync.Once
+
 	tidying sync.Mutex
 	tidied  time.Time
 }
@@ -139,13 +145,13 @@ type API struct {
 // New refuses a configuration with a gap, and reads the contract that it serves.
 func New(cfg Config) (*API, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Authority == nil || cfg.Holders == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
-		cfg.Keys == nil || cfg.Requests == nil || cfg.Apps == nil || cfg.TrustList == nil || cfg.StatusKeyID == "" {
+		cfg.Keys == nil || cfg.Access == nil || cfg.Requests == nil || cfg.Apps == nil || cfg.TrustList == nil || cfg.StatusKeyID == "" {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	if k, ok := cfg.StatusKey.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
 		return nil, errors.New("api: the key of status statements is not on P-256")
 	}
-	a := &API{Config: cfg, table: routes, byDevice: throttle.New(deviceRate, deviceBurst), byAddress: throttle.New(addressRate, addressBurst),
+	a := &API{Config: cfg, waiting: waiters{ends: map[ra.DeviceID]chan struct{}{}}, stopping: make(chan struct{}), table: routes, byDevice: throttle.New(deviceRate, deviceBurst), byAddress: throttle.New(addressRate, addressBurst),
 		byPublic: throttle.New(publicRate, publicBurst), byLogin: throttle.New(loginRate, loginBurst)}
 	activation, err := cfg.Keys.ActivationStatement()
 	if err != nil {

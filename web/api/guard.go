@@ -101,6 +101,9 @@ func (c *call) write(out answer) error {
 	if out.retryAfter != "" {
 		c.Response().Header().Set("Retry-After", out.retryAfter)
 	}
+	if out.status == http.StatusNotModified {
+		return c.NoContent(out.status)
+	}
 	return c.Blob(out.status, out.mediaType, out.body)
 }
 

@@ -148,6 +148,7 @@ type authorisation struct {
 	Scope         string                     `json:"scope"`
 	HashAlgorithm string                     `json:"hash_algorithm"`
 	Challenge     string                     `json:"challenge"`
+	ShortCode     string                     `json:"short_code"` // shown by the page that asked as well
 	ExpiresAt     time.Time                  `json:"expires_at"`
 	Hashes        []labelled                 `json:"hashes"`
 }
@@ -161,6 +162,10 @@ func (c *call) listAuthorisations() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	return authorisationsOf(list)
+}
+
+func authorisationsOf(list []remotesign.Authorisation) (answer, error) {
 	out := []authorisation{}
 	for _, a := range list {
 		hashes := []labelled{}
@@ -168,7 +173,7 @@ func (c *call) listAuthorisations() (answer, error) {
 			hashes = append(hashes, labelled{Hash: base64.StdEncoding.EncodeToString(i.Hash), Title: i.Title, Patients: i.Patients, Source: i.Source})
 		}
 		out = append(out, authorisation{Authorisation: a.ID, Certificate: a.Certificate, Client: a.Client, Scope: a.Scope, HashAlgorithm: a.HashAlgorithm,
-			Challenge: base64.RawURLEncoding.EncodeToString(a.Challenge), ExpiresAt: a.ExpiresAt.UTC(), Hashes: hashes})
+			Challenge: base64.RawURLEncoding.EncodeToString(a.Challenge), ShortCode: a.ShortCode(), ExpiresAt: a.ExpiresAt.UTC(), Hashes: hashes})
 	}
 	return document(http.StatusOK, map[string][]authorisation{"authorisations": out})
 }

@@ -225,4 +225,3 @@ func (x *ward) check(token, handle string) (s standing) {
 	a.into(x.t, &s)
 	return s
 }
-

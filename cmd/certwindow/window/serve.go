@@ -65,6 +65,7 @@ func (w *Window) Serve(ctx context.Context) error {
 		listener.Close()
 		return err
 	}
+	server.RegisterOnShutdown(w.stopping)
 	return w.run(ctx, server, listener)
 }
 
@@ -195,11 +196,12 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		return nil, err
 	}
 	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Authority: w.DeviceCA, Holders: w.Holders, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
-		Keys: w.Sign, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
+		Keys: w.Sign, Access: w.Grants, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
 		Apps: w.Registry, TrustList: w.trustList.Statement})
 	if err != nil {
 		return nil, err
 	}
+	w.stopping = phone.Stop
 	systems, err := w.documentSystems()
 	if err != nil {
 		return nil, err

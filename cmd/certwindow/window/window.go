@@ -88,6 +88,7 @@ type Window struct {
 	statusKey crypto.PublicKey
 	trustList *trustlist.List
 	retained  retained
+	stopping  func() // ends what phones wait for
 	replica   string // names this process among the replicas
 	now       func() time.Time
 }

@@ -206,9 +206,12 @@ func (w *Window) serve(t testing.TB) {
 	w.Server.StartTLS()
 	t.Cleanup(w.Server.Close)
 	w.Config.Pin = w.Pin()
+	systems := w.documentSystems(t, w.stamper)
+	w.Config.Access = w.Grants
 	a, err := api.New(w.Config)
 	must(t, err)
-	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount, w.documentSystems(t, w.stamper).Mount}})
+	w.Server.Config.RegisterOnShutdown(a.Stop)
+	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount, systems.Mount}})
 	must(t, err)
 	w.Server.Config.Handler = newContract(t, e)
 }

@@ -1,0 +1,108 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"certwindow/cmd/phone/phonetest"
+	"certwindow/ra"
+	"certwindow/ra/oauth"
+	"certwindow/ra/remotesign"
+)
+
+// events asks what there is, beside what was seen.
+func (p *phone) events(seen string) answer {
+	r := p.sign(p.request(http.MethodGet, "/events", ""), "")
+	if seen != "" {
+		r.Header.Set("If-None-Match", seen)
+	}
+	return p.do(r)
+}
+
+// A phone learns at once, and without any vendor's service, that its holder is asked: a question stands until then. A
+// second question of the same device ends the first.
+func TestEvents(t *testing.T) {
+	w, p, person, device := bound(t, phonetest.Options{HSM: true})
+	c := inHSM(t, w, p, person, device)
+	first := p.events("")
+	tag := first.header.Get("ETag")
+	if first.status != http.StatusOK || tag == "" || !strings.Contains(string(first.body), `"`+string(c.ID)+`":"live"`) {
+		t.Fatalf("%d %s", first.status, first.body)
+	}
+	standing := make(chan answer, 1)
+	go func() { standing <- p.events(tag) }()
+	w.Clients["his"] = remotesign.Client{ID: "his", Institution: phonetest.Code, Scopes: []string{"EMR-SIGN"}}
+	a, _, err := w.Sign.Request(t.Context(), ra.Actor{Kind: ra.ActorClient, ID: "his"}, remotesign.Ask{Client: "his", Certificate: c.ID, Scope: "EMR-SIGN",
+		HashAlgorithm: "SHA-256", Items: records(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-standing:
+		if got.status != http.StatusOK || !strings.Contains(string(got.body), string(a.ID)) {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		tag = got.header.Get("ETag")
+	case <-time.After(10 * time.Second):
+		t.Fatal("the phone was not told")
+	}
+	var list struct {
+		Authorisations []struct {
+			Authorisation string
+			ShortCode     string `json:"short_code"`
+		}
+	}
+	p.get("/authorisations").into(t, &list)
+	if len(list.Authorisations) != 1 || list.Authorisations[0].ShortCode != a.ShortCode() {
+		t.Errorf("%+v", list)
+	}
+	go func() { standing <- p.events(tag) }()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		go func() { standing <- p.events(tag) }()
+		select {
+		case got := <-standing:
+			if got.status != http.StatusNotModified {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			p.events("") // ends the one that stands
+			return
+		case <-time.After(time.Second):
+			if time.Now().After(deadline) {
+				t.Fatal("two questions of one device stand")
+			}
+		}
+	}
+}
+
+// HCA-7.4: a holder answers for access in his own name, on the phone, once; nobody else does.
+func TestAnswerAccess(t *testing.T) {
+	w, p, _, _ := bound(t, phonetest.Options{})
+	w.RegisterSystem(t, "his", w.NewSystem(t), "https://his.example/back")
+	ask := func(account string) string {
+		t.Helper()
+		r, _, err := w.Grants.Begin(t.Context(), ra.Actor{Kind: ra.ActorClient}, oauth.Asked{Client: "his", Redirect: "https://his.example/back", Scope: oauth.Service,
+			Challenge: strings.Repeat("a", 43), Account: account})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.ID
+	}
+	id := ask("doctor")
+	var list struct {
+		Requests []struct{ Request, Client string } `json:"access_requests"`
+	}
+	p.get("/access-requests").into(t, &list)
+	if len(list.Requests) != 1 || list.Requests[0].Request != id || list.Requests[0].Client != "his" {
+		t.Fatalf("%+v", list)
+	}
+	if got := p.post("/access-requests/"+id+"/approval", "{}", nonce()); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	want(t, "denied after it was approved", p.post("/access-requests/"+id+"/denial", "{}", nonce()), 409, "moved-on", "")
+	want(t, "another's", p.post("/access-requests/"+ask("nobody")+"/approval", "{}", nonce()), 404, "not-found", "")
+	late := ask("doctor")
+	w.Pass(6 * time.Minute)
+	want(t, "too late", p.post("/access-requests/"+late+"/approval", "{}", nonce()), 422, "access-over", "HCA-7.4")
+}
