@@ -61,6 +61,8 @@ type AppQuery struct {
 type AppTx interface {
 	App(id string) (App, error)
 	Apps(q AppQuery) ([]App, error)
+	// AppDigests are what the approved versions of an app for the device's platform are known by (HCA-6.1).
+	AppDigests(id ra.DeviceID, app string) ([]string, error)
 	InsertApp(a App) error
 	// UpdateApp writes the state, and fails with a conflict when the version is no longer in the state from.
 	UpdateApp(a App, from AppState) error

@@ -64,8 +64,8 @@ func ShortCode(code, pin string, spki []byte) string {
 
 // PresentBinding is the phone's half: the code it read and the key it made. The code is used up; nothing is
 // bound until the clerk has compared the short codes. pin is that of the server that was asked (see BindText). The
-// caller has proved that the phone holds the key.
-func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string) (Binding, error) {
+// caller has proved that the phone holds the key. proof is what the platform says of it, nil when nothing was sent.
+func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string, proof *ra.Attestation) (Binding, error) {
 	var b Binding
 	err := s.act(ctx, actor, "device.bind-present", "device-key/"+ra.KeyHash(spki), "", nil, func(tx Tx) error {
 		var err error
@@ -83,6 +83,9 @@ func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code, pin 
 		}
 		b.State, b.KeySPKI, b.Client, b.PresentedAt = BindingPresented, spki, client, &now
 		b.ShortCode = ShortCode(code, pin, spki)
+		if err := s.judgeDeviceKey(tx, &b, code, proof); err != nil {
+			return err
+		}
 		return tx.UpdateBinding(b, BindingOffered, "", now)
 	})
 	return b, err

@@ -93,6 +93,7 @@ type Binding struct {
 	KeySPKI     []byte
 	ShortCode   string // what both screens must show
 	Client      string // what the phone says of itself, JSON
+	Attestation string // KeyRecord in JSON; empty: nothing is known of where the key is kept
 	OfferedAt   time.Time
 	ExpiresAt   time.Time
 	PresentedAt *time.Time
@@ -181,6 +182,7 @@ type Tx interface {
 
 	AppTx
 	CheckInTx
+	ContinuityTx
 	NoticeTx
 	UnmaskTx
 	RetentionTx
@@ -204,11 +206,18 @@ type Service struct {
 	store Store
 	now   func() time.Time
 	rand  io.Reader
+	keys  ra.Attestor
 }
 
-// New makes the use cases over a store, with the clock and the randomness they use.
+// New makes the use cases over a store, with the clock and the randomness they use. Device keys are taken as the phone
+// declares them.
 func New(store Store, now func() time.Time, rand io.Reader) *Service {
-	return &Service{store: store, now: now, rand: rand}
+	return NewAttesting(store, ra.Unattested{}, now, rand)
+}
+
+// NewAttesting makes the use cases of a window that judges what platforms say of device keys (HCA-6.1).
+func NewAttesting(store Store, keys ra.Attestor, now func() time.Time, rand io.Reader) *Service {
+	return &Service{store: store, keys: keys, now: now, rand: rand}
 }
 
 // BindingLife is how long the QR's one-time code may be used.

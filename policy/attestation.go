@@ -15,7 +15,7 @@ type KeyFacts struct {
 	ChallengeHeld bool // the proof, made when the key was made, holds the application's challenge
 	KeyBound      bool // what is proved or declared is of the very key in the request
 	AppApproved   bool // the app version that made the key is reviewed and approved, as far as the proof can show
-	NoAttestation bool // the device's platform offers no attestation at all
+	NoAttestation bool // the device's platform offers no attestation, or none that the window asks for
 
 	Level        string // of an Android proof: "software", "tee" or "strongbox"
 	UserAuth     bool   // the key works only after its user's authentication

@@ -10,4 +10,5 @@ const (
 	NoticeResumed   NoticeKind = "resumed"
 	NoticeExpiring  NoticeKind = "expiring" // its validity ends soon
 	NoticeAbnormal  NoticeKind = "abnormal" // something did not go as it should
+	NoticeDevice    NoticeKind = "device"   // a device was unbound, because two copies of it were seen (HCA-7.3)
 )

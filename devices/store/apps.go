@@ -185,6 +185,10 @@ func (t *tx) RepeatCheckIn(id ra.DeviceID, at time.Time) error {
 	return guarded(t.db.Model(&deviceCheckin{}).Where("device_id = ? AND seq = ?", id, last[0].Seq).Update("last_at", at.UTC()))
 }
 
+func (t *tx) AppDigests(id ra.DeviceID, app string) ([]string, error) {
+	return t.s.AppDigests(t.db, id, app)
+}
+
 func (t *tx) AppFacts(id ra.DeviceID) (ra.AppFacts, error) { return t.s.AppFacts(t.db, id) }
 
 // AppFacts is which app a device last said to run under its present binding, and what the window knows of that version
@@ -221,6 +225,19 @@ func (s *Store) AppFacts(db *gorm.DB, id ra.DeviceID) (f ra.AppFacts, err error)
 	f.Rule.State, f.Rule.MinOS, f.Rule.Scopes = string(a.State), a.MinOS, a.Scopes
 	return f, err
 }
+
+// AppDigests are what the approved versions of an app for the device's platform are known by (HCA-6.1).
+func (s *Store) AppDigests(db *gorm.DB, id ra.DeviceID, app string) (out []string, err error) {
+	var d device
+	if err := mapError(db.Select("platform").Where("id = ?", id).Take(&d).Error); err != nil {
+		return nil, err
+	}
+	err = db.Model(&appVersion{}).Where("platform = ? AND package = ? AND state = ?", d.Platform, app, devices.AppApproved).Distinct().Order("digest").Limit(maxDigests).Pluck("digest", &out).Error
+	return out, mapError(err)
+}
+
+// maxDigests is how many signing certificates of one app are tried: it has one, and for a while two.
+const maxDigests = 8
 
 // LatestConfirmed is the binding that holds.
 func (t *tx) LatestConfirmed(id ra.DeviceID) (devices.Binding, bool, error) {

@@ -44,6 +44,7 @@ type deviceBinding struct {
 	KeySPKI     []byte `gorm:"column:key_spki"`
 	ShortCode   string
 	Client      string
+	Attestation string
 	OfferedBy   string
 	OfferedAt   time.Time
 	ExpiresAt   time.Time
@@ -138,7 +139,7 @@ func (s *Store) DeviceFacts(db *gorm.DB, id ra.DeviceID, seenFrom ra.PersonID) (
 }
 
 func (r deviceBinding) domain() devices.Binding {
-	return devices.Binding{ID: r.ID, Device: r.DeviceID, State: r.State, KeySPKI: r.KeySPKI, ShortCode: r.ShortCode, Client: r.Client,
+	return devices.Binding{ID: r.ID, Device: r.DeviceID, State: r.State, KeySPKI: r.KeySPKI, ShortCode: r.ShortCode, Client: r.Client, Attestation: r.Attestation,
 		OfferedAt: r.OfferedAt, ExpiresAt: r.ExpiresAt, PresentedAt: r.PresentedAt}
 }
 
@@ -168,8 +169,8 @@ func (t *tx) LatestBinding(id ra.DeviceID) (devices.Binding, bool, error) {
 }
 
 func (t *tx) UpdateBinding(b devices.Binding, from devices.BindingState, by string, when time.Time) error {
-	row := deviceBinding{State: b.State, KeySPKI: b.KeySPKI, ShortCode: b.ShortCode, Client: b.Client, PresentedAt: b.PresentedAt, DecidedBy: by}
-	columns := []string{"state", "key_spki", "short_code", "client", "presented_at"}
+	row := deviceBinding{State: b.State, KeySPKI: b.KeySPKI, ShortCode: b.ShortCode, Client: b.Client, Attestation: b.Attestation, PresentedAt: b.PresentedAt, DecidedBy: by}
+	columns := []string{"state", "key_spki", "short_code", "client", "attestation", "presented_at"}
 	if b.State == devices.BindingConfirmed || b.State == devices.BindingRejected {
 		when = when.UTC()
 		row.DecidedAt = &when

@@ -115,7 +115,7 @@ func (o *office) bind(t testing.TB, id ra.DeviceID) []byte {
 		t.Fatal(err)
 	}
 	spki := newKey(t)
-	b, err := o.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, pin, spki, `{"os":"17.4"}`)
+	b, err := o.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, pin, spki, `{"os":"17.4"}`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

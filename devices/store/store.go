@@ -28,7 +28,8 @@ type Hooks struct {
 	Audit       func(tx *gorm.DB, e ra.Event) error
 	DeviceBound func(tx *gorm.DB, id ra.DeviceID, at time.Time) error
 	StartSweep  func(tx *gorm.DB) error
-	Records     []Records // what else is held about persons; none: nothing
+	Notice      func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error // store.Store.Tell is one
+	Records     []Records                                                                      // what else is held about persons; none: nothing
 }
 
 // Store is the register's tables.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,7 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 		if err := s.judge(f, a); err != nil {
 			return err
 		}
-		if a.KeyDesign == ra.KeyChip {
+		if a.KeyDesign == ra.KeyChip && !slices.Contains(s.cfg.Attestor.Setting(f.device.Platform).Designs, string(ra.KeyChip)) {
 			return ra.Refuse("HCA-6.2", "chip-not-listed", "This window lists no secure chip, so a key cannot be made in one. Nothing was begun; choose another key.", nil)
 		}
 		if err := consent.FreshInsertion(tx, n.Insertion, a.PersonID); err != nil {

@@ -182,7 +182,7 @@ func TestAuditOfAnEnrolment(t *testing.T) {
 	d := newDesk(t, storetest.SQLite(t))
 	a := d.signed(t)
 	der, sig := d.request(t, a, nil)
-	if _, err := d.SubmitRequest(context.Background(), ra.Actor{Kind: ra.ActorDevice, ID: string(d.phone.ID)}, d.phone.ID, a.ID, der, sig); err != nil {
+	if _, err := d.SubmitRequest(context.Background(), ra.Actor{Kind: ra.ActorDevice, ID: string(d.phone.ID)}, d.phone.ID, a.ID, der, sig, nil); err != nil {
 		t.Fatal(err)
 	}
 	rows := d.Audit(t)

@@ -52,6 +52,9 @@ type Tx interface {
 	Device(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
 	Institution(code ra.InstitutionCode) (ra.InstitutionFacts, error)
 	Scopes() ([]policy.ApprovedScope, error)
+	// AppFacts is which app the device last said to run, and AppDigests what its approved versions are known by (HCA-6.1).
+	AppFacts(id ra.DeviceID) (ra.AppFacts, error)
+	AppDigests(id ra.DeviceID, app string) ([]string, error)
 
 	InsertApplication(a ra.Application) error
 	Application(scope ra.InstitutionCode, id ra.ApplicationID) (ra.Application, error)
@@ -111,6 +114,7 @@ type Config struct {
 	MessageLife func() time.Duration // at most policy.MaxMessageLife (HCA-8.1.4)
 	KeyLife     func() time.Duration // how long after consent the key may be made
 	Most        func() int           // how many valid certificates a person may hold; at most five (HCA-7.5)
+	Attestor    ra.Attestor          // judges what phones and chips say of holders' keys; nil: ra.Unattested
 }
 
 // Service is the use case.
@@ -126,6 +130,9 @@ type Service struct {
 
 // NewService wires the use case.
 func NewService(store Store, c Consent, keys Keys, standing Standing, cfg Config, now func() time.Time, rand io.Reader) *Service {
+	if cfg.Attestor == nil {
+		cfg.Attestor = ra.Unattested{}
+	}
 	return &Service{store: store, consent: c, keys: keys, standing: standing, cfg: cfg, now: now, rand: rand}
 }
 

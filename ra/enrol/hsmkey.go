@@ -56,7 +56,7 @@ func (s *Service) SubmitSecret(ctx context.Context, actor ra.Actor, device ra.De
 		if err := tx.SaveHolderKey(a, key, s.now()); err != nil {
 			return err
 		}
-		if err := s.request(tx, a, request, KeyProof{Kind: "hsm", MadeAt: s.now()}); err != nil {
+		if err := s.request(tx, a, request, KeyProof{Kind: KindHSM, MadeAt: s.now().UTC()}); err != nil {
 			return err
 		}
 		a, err = tx.Application("", id)

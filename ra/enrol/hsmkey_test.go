@@ -126,7 +126,7 @@ func (d *desk) madeInHSM(t *testing.T, a ra.Application) {
 	if n := d.Count(t, "holder_keys k JOIN applications a ON a.id = k.application_id WHERE k.created_at > a.created_at AND a.id = ?", string(a.ID)); n != 1 {
 		t.Error("the key is not younger than its application")
 	}
-	if _, err := d.SubmitRequest(context.Background(), ra.Actor{}, d.phone.ID, a.ID, got.CSR, nil); ra.AsError(err).Code != "key-in-hsm" {
+	if _, err := d.SubmitRequest(context.Background(), ra.Actor{}, d.phone.ID, a.ID, got.CSR, nil, nil); ra.AsError(err).Code != "key-in-hsm" {
 		t.Errorf("a phone's request for an HSM key: %v", err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"certwindow/hsm"
 	"certwindow/policy"
@@ -19,12 +18,6 @@ import (
 	"certwindow/ra/csr"
 	"certwindow/ra/jobs"
 )
-
-// KeyProof says what is known of where a key was made (HCA-6.0). It is kept with the application.
-type KeyProof struct {
-	Kind   string    `json:"kind"`    // "hsm": recorded by the window that made it, or "declared" by the phone
-	MadeAt time.Time `json:"made_at"` // of a declared one, when its request came
-}
 
 // request commits the certification request and has it sent.
 func (s *Service) request(tx Tx, a ra.Application, request []byte, proof KeyProof) error {
@@ -100,8 +93,9 @@ func ChainMessage(consentCMS, request []byte) []byte {
 }
 
 // SubmitRequest takes the request for a key that the phone made, with the device key's signature over
-// ChainMessage (ECDSA P-256, SHA-256, ASN.1 DER).
-func (s *Service) SubmitRequest(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, der, signature []byte) (a ra.Application, err error) {
+// ChainMessage (ECDSA P-256, SHA-256, ASN.1 DER). proof is what the platform or the chip says of the key, nil when
+// nothing was sent; a wrong one is refused, whether one was needed or not (HCA-6.1, HCA-6.2).
+func (s *Service) SubmitRequest(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, der, signature []byte, proof *ra.Attestation) (a ra.Application, err error) {
 	e := ra.Event{Actor: actor, Act: "enrol.key", Object: object(id)}
 	err = s.act(ctx, e, func(tx Tx, e *ra.Event) error {
 		var p ra.PersonFacts
@@ -129,8 +123,12 @@ func (s *Service) SubmitRequest(ctx context.Context, actor ra.Actor, device ra.D
 		if err != nil {
 			return err
 		}
-		e.Details = map[string]string{"key": ra.KeyHash(req.SPKI), "design": string(a.KeyDesign)}
-		if err := s.request(tx, a, der, KeyProof{Kind: "declared", MadeAt: s.now()}); err != nil {
+		made, err := s.judgeKey(tx, d, a, req, proof)
+		if err != nil {
+			return err
+		}
+		e.Details = map[string]string{"key": ra.KeyHash(req.SPKI), "design": string(a.KeyDesign), "proof": made.Kind}
+		if err := s.request(tx, a, der, made); err != nil {
 			return err
 		}
 		a, err = tx.Application("", id)

@@ -37,7 +37,7 @@ func TestRequestOfAPhone(t *testing.T) {
 	}
 	submit := func(change func(*made)) error {
 		der, sig := d.request(t, a, change)
-		_, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig)
+		_, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig, nil)
 		return err
 	}
 	for name, c := range map[string]struct {
@@ -58,10 +58,10 @@ func TestRequestOfAPhone(t *testing.T) {
 	}
 	der, sig := d.request(t, a, nil)
 	der[len(der)-1] ^= 1
-	if _, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig); ra.AsError(err).Code != "csr" {
+	if _, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig, nil); ra.AsError(err).Code != "csr" {
 		t.Errorf("without proof of possession: %v", err)
 	}
-	if _, err := d.SubmitRequest(context.Background(), actor, d.Phone(t, storetest.Window, d.doctor).ID, a.ID, der, sig); ra.KindOf(err) != ra.KindNotFound {
+	if _, err := d.SubmitRequest(context.Background(), actor, d.Phone(t, storetest.Window, d.doctor).ID, a.ID, der, sig, nil); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("from another device: %v", err)
 	}
 	if got := d.World.Application(t, a.ID); got.State != ra.AppAwaitingKey || got.CSR != nil {
@@ -93,14 +93,14 @@ func TestKeyAtItsTime(t *testing.T) {
 		a := d.signed(t)
 		der, sig := d.request(t, a, nil)
 		c.change(d)
-		if _, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig); err == nil || ra.KindOf(err) != c.kind {
+		if _, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig, nil); err == nil || ra.KindOf(err) != c.kind {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	d := newDesk(t, storetest.SQLite(t))
 	a := d.begin(t)
 	der, sig := d.request(t, a, nil)
-	if _, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig); ra.KindOf(err) != ra.KindNotFound {
+	if _, err := d.SubmitRequest(context.Background(), actor, d.phone.ID, a.ID, der, sig, nil); ra.KindOf(err) != ra.KindNotFound {
 		t.Errorf("before consent: %v", err)
 	}
 	if _, err := d.KeyTask(context.Background(), d.phone.ID, a.ID); ra.KindOf(err) != ra.KindNotFound {

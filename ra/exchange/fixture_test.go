@@ -115,7 +115,7 @@ func (g *gate) requested(t testing.TB) ra.Application {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err = g.enrol.SubmitRequest(ctx, ra.Actor{Kind: ra.ActorDevice}, g.phone.ID, a.ID, der, sig); err != nil {
+	if a, err = g.enrol.SubmitRequest(ctx, ra.Actor{Kind: ra.ActorDevice}, g.phone.ID, a.ID, der, sig, nil); err != nil {
 		t.Fatal(err)
 	}
 	return a

@@ -20,6 +20,7 @@ var wordings = map[string]map[ra.NoticeKind]wording{
 		ra.NoticeResumed:   {"行動憑證恢復使用", "您暫停使用的行動憑證已恢復，可以繼續使用。"},
 		ra.NoticeExpiring:  {"行動憑證即將到期", "您的一張行動憑證即將到期。若要繼續使用，請在到期前攜帶醫事人員 IC 卡至服務窗口申辦新憑證。"},
 		ra.NoticeAbnormal:  {"行動憑證作業異常", "您的行動憑證作業未能正常完成，服務窗口正在處理。目前不需要您做任何事。"},
+		ra.NoticeDevice:    {"行動裝置已解除綁定", "您使用的一台行動裝置出現兩份相同的複本，服務窗口已解除該裝置的綁定，並廢止其上的行動憑證。請攜帶該裝置至櫃檯重新綁定。"},
 	},
 	"en": {
 		ra.NoticeEnrolled:  {"Mobile certificate issued", "The mobile certificate that you applied for was issued, for the device that you named."},
@@ -28,6 +29,7 @@ var wordings = map[string]map[ra.NoticeKind]wording{
 		ra.NoticeResumed:   {"Mobile certificate back in use", "The mobile certificate that was suspended can be used again."},
 		ra.NoticeExpiring:  {"Mobile certificate about to expire", "One of your mobile certificates expires soon. To go on using it, come to the service window with your healthcare IC card before then and apply for a new one."},
 		ra.NoticeAbnormal:  {"Mobile certificate: something went wrong", "Work on your mobile certificate did not end as it should. The service window is looking at it. There is nothing that you need to do now."},
+		ra.NoticeDevice:    {"Mobile device unbound", "Two copies of a mobile device that you use were seen. The service window unbound it and revokes the certificates on it. Bring the device to the counter to have it bound anew."},
 	},
 }
 

@@ -41,6 +41,11 @@ func (tx *Tx) Notice(person ra.PersonID, kind ra.NoticeKind, object string) erro
 	return tx.Enqueue(jobs.Notice{Notice: id})
 }
 
+// Tell is Notice inside another room's transaction.
+func (s *Store) Tell(db *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
+	return (&Tx{db: db, s: s}).Notice(person, kind, object)
+}
+
 // LoadNotice is one notice.
 func (s *Store) LoadNotice(ctx context.Context, id string) (notify.Notice, error) {
 	var n notice

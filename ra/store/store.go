@@ -21,6 +21,8 @@ type Registry interface {
 	HolderFacts(tx *gorm.DB, id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)
 	InstitutionFacts(tx *gorm.DB, code ra.InstitutionCode) (ra.InstitutionFacts, error)
 	ApprovedScopes(tx *gorm.DB) ([]Scope, error)
+	AppFacts(tx *gorm.DB, id ra.DeviceID) (ra.AppFacts, error)
+	AppDigests(tx *gorm.DB, id ra.DeviceID, app string) ([]string, error)
 }
 
 // Enqueuer inserts a job in the caller's transaction.
@@ -114,6 +116,14 @@ func (tx *Tx) Institution(code ra.InstitutionCode) (ra.InstitutionFacts, error) 
 
 // Scopes are the approved applications of HCA-5.1.2.
 func (tx *Tx) Scopes() ([]Scope, error) { return tx.s.registry.ApprovedScopes(tx.db) }
+
+// AppFacts is which app a device last said to run (HCA-8.2.1).
+func (tx *Tx) AppFacts(id ra.DeviceID) (ra.AppFacts, error) { return tx.s.registry.AppFacts(tx.db, id) }
+
+// AppDigests are what the approved versions of an app are known by (HCA-6.1).
+func (tx *Tx) AppDigests(id ra.DeviceID, app string) ([]string, error) {
+	return tx.s.registry.AppDigests(tx.db, id, app)
+}
 
 // forUpdate locks the rows that a query reads until the transaction ends. SQLite has one writer anyway.
 func (tx *Tx) forUpdate() *gorm.DB {

@@ -32,7 +32,7 @@ import (
 type Devices interface {
 	DeviceByKey(ctx context.Context, keyHash string) (devices.Device, error)
 	Seen(ctx context.Context, d devices.Device) error
-	PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string) (devices.Binding, error)
+	PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string, proof *ra.Attestation) (devices.Binding, error)
 	BindingOfKey(ctx context.Context, id, keyHash string) (devices.Binding, error)
 	Certify(ctx context.Context, actor ra.Actor, d devices.Device, issue func(ra.DeviceID, int, []byte) ([]byte, error)) ([]byte, error)
 }
@@ -61,7 +61,7 @@ type Holders interface {
 type Enrolments interface {
 	Waiting(ctx context.Context, device ra.DeviceID) ([]ra.Application, error)
 	KeyTask(ctx context.Context, device ra.DeviceID, id ra.ApplicationID) (enrol.KeyTask, error)
-	SubmitRequest(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, der, signature []byte) (ra.Application, error)
+	SubmitRequest(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, der, signature []byte, proof *ra.Attestation) (ra.Application, error)
 	SubmitSecret(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.ApplicationID, sealed, signature []byte) (ra.Application, error)
 }
 

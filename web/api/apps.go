@@ -4,6 +4,7 @@ import (
 	"certwindow/web/throttle"
 	"context"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,6 +21,7 @@ type Apps interface {
 	SafetyNotices(ctx context.Context) ([]devices.SafetyNotice, int, error)
 	Acknowledge(ctx context.Context, actor ra.Actor, d devices.Device, version int, person ra.PersonID, app string) (devices.Acknowledgement, error)
 	CheckIn(ctx context.Context, actor ra.Actor, d devices.Device, c devices.CheckIn) (ra.AppFacts, error)
+	Continue(ctx context.Context, actor ra.Actor, d devices.Device, brought string) (string, error)
 }
 
 // appRoutes are what a phone asks of its app (HCA-2.6, HCA-7.1, HCA-8.2.1 to HCA-8.2.5).
@@ -78,6 +80,7 @@ type checkInRequest struct {
 	} `json:"app"`
 	CarrierPresent *bool      `json:"carrier_present"`
 	Integrity      *integrity `json:"integrity"`
+	Continuity     string     `json:"continuity"`
 }
 
 func (b checkInRequest) check() error {
@@ -89,11 +92,17 @@ func (b checkInRequest) check() error {
 			return err
 		}
 	}
+	if b.Continuity != "" && !continuityForm.MatchString(b.Continuity) {
+		return malformed("continuity", "The continuity value is not one of this window's. Nothing was written down.")
+	}
 	if b.CarrierPresent == nil || b.Integrity == nil {
 		return malformed("check-in", "A check-in says whether the carrier is present and what the app found of the device. Nothing was written down.")
 	}
 	return nil
 }
+
+// continuityForm is how devices.Service.Continue writes its values.
+var continuityForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
 // putCheckIn takes what the device says of itself, and tells what the window makes of it (HCA-7.1, HCA-8.2.1).
 func (c *call) putCheckIn() (answer, error) {
@@ -102,6 +111,10 @@ func (c *call) putCheckIn() (answer, error) {
 		return answer{}, err
 	}
 	if err := b.check(); err != nil {
+		return answer{}, err
+	}
+	next, err := c.api.Apps.Continue(c.ctx(), c.actor(), c.device, b.Continuity)
+	if err != nil {
 		return answer{}, err
 	}
 	facts, err := c.api.Apps.CheckIn(c.ctx(), c.actor(), c.device, devices.CheckIn{OSVersion: b.OSVersion, App: b.App.ID, AppVersion: b.App.Version,
@@ -120,7 +133,8 @@ func (c *call) putCheckIn() (answer, error) {
 		Clause   policy.Clause `json:"clause,omitempty"`
 		Code     string        `json:"code,omitempty"`
 		Detail   string        `json:"detail,omitempty"`
-	}{state, verdict.Allowed, verdict.Clause, verdict.Code, verdict.Detail})
+		Next     string        `json:"continuity"`
+	}{state, verdict.Allowed, verdict.Clause, verdict.Code, verdict.Detail, next})
 }
 
 type app struct {

@@ -12,13 +12,14 @@ import (
 )
 
 type bindingRequest struct {
-	Code       string      `json:"code"`
-	Key        string      `json:"key"`
-	Platform   ra.Platform `json:"platform"`
-	Model      string      `json:"model"`
-	OSVersion  string      `json:"os_version"`
-	App        string      `json:"app"`
-	AppVersion string      `json:"app_version"`
+	Code        string       `json:"code"`
+	Key         string       `json:"key"`
+	Platform    ra.Platform  `json:"platform"`
+	Model       string       `json:"model"`
+	OSVersion   string       `json:"os_version"`
+	App         string       `json:"app"`
+	AppVersion  string       `json:"app_version"`
+	Attestation *attestation `json:"attestation"`
 }
 
 func (b bindingRequest) check() error {
@@ -74,7 +75,11 @@ func (c *call) presentBinding() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	bound, err := c.api.Devices.PresentBinding(c.ctx(), c.actor(), b.Code, c.api.Pin, c.key, string(about))
+	proof, err := b.Attestation.read()
+	if err != nil {
+		return answer{}, err
+	}
+	bound, err := c.api.Devices.PresentBinding(c.ctx(), c.actor(), b.Code, c.api.Pin, c.key, string(about), proof)
 	if err != nil {
 		return answer{}, err
 	}

@@ -68,8 +68,9 @@ func (c *call) getApplication() (answer, error) {
 // submitRequest takes the request for the key that the phone made.
 func (c *call) submitRequest() (answer, error) {
 	var b struct {
-		CSR       string `json:"csr"`
-		Signature string `json:"signature"`
+		CSR         string       `json:"csr"`
+		Signature   string       `json:"signature"`
+		Attestation *attestation `json:"attestation"`
 	}
 	if err := c.into(&b); err != nil {
 		return answer{}, err
@@ -82,8 +83,12 @@ func (c *call) submitRequest() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	proof, err := b.Attestation.read()
+	if err != nil {
+		return answer{}, err
+	}
 	id := ra.ApplicationID(c.Param("application"))
-	a, err := c.api.Enrolments.SubmitRequest(c.ctx(), c.actor(), c.device.ID, id, der, signature)
+	a, err := c.api.Enrolments.SubmitRequest(c.ctx(), c.actor(), c.device.ID, id, der, signature, proof)
 	if ra.KindOf(err) == ra.KindConflict && err != nil {
 		// After a crash between the commit and its answer the phone comes back with what is there already.
 		if t, terr := c.api.Enrolments.KeyTask(c.ctx(), c.device.ID, id); terr == nil && bytes.Equal(t.Application.CSR, der) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/revoke"
 )
@@ -24,6 +25,7 @@ type certificate struct {
 	KeyDesign   ra.KeyDesign        `json:"key_design"`
 	Scope       []string            `json:"scope"`
 	NotAfter    time.Time           `json:"not_after"`
+	RenewBy     *time.Time          `json:"renew_by,omitempty"` // there once it is time to apply for the next
 }
 
 // maxCertificates is the contract's cap on one list.
@@ -39,7 +41,11 @@ func (c *call) listCertificates() (answer, error) {
 	out := []certificate{}
 	for _, x := range list {
 		if x.DeviceID == c.device.ID && x.Generation == c.device.Generation {
-			out = append(out, certificate{Certificate: x.ID, Serial: x.Serial, State: x.State, KeyDesign: x.KeyDesign, Scope: x.Scope, NotAfter: x.NotAfter.UTC()})
+			line := certificate{Certificate: x.ID, Serial: x.Serial, State: x.State, KeyDesign: x.KeyDesign, Scope: x.Scope, NotAfter: x.NotAfter.UTC()}
+			if by, due := policy.RenewBy(x.NotAfter, c.api.Now()); due && x.State == ra.CertLive {
+				line.RenewBy = &by
+			}
+			out = append(out, line)
 		}
 	}
 	return document(http.StatusOK, map[string][]certificate{"certificates": out})

@@ -267,7 +267,7 @@ func (h *house) enrolled(t testing.TB, design ra.KeyDesign) ra.Certificate {
 		digest := sha256.Sum256(enrol.ChainMessage(a.Consent, der))
 		sig, err := ecdsa.SignASN1(rand.Reader, h.phone.Key, digest[:])
 		h.ok(t, err)
-		_, err = h.enrol.SubmitRequest(ctx, ra.Actor{Kind: ra.ActorDevice}, h.phone.ID, a.ID, der, sig)
+		_, err = h.enrol.SubmitRequest(ctx, ra.Actor{Kind: ra.ActorDevice}, h.phone.ID, a.ID, der, sig, nil)
 		h.ok(t, err)
 	}
 	_, err := h.exchange.Run(ctx, a.ID)

@@ -47,6 +47,8 @@ type Config struct {
 	PDF       PDF       `yaml:"pdf"`
 	Timestamp Timestamp `yaml:"timestamp"`
 
+	Attestation Attestation `yaml:"attestation"`
+
 	dir string
 }
 
@@ -275,6 +277,7 @@ func (c *Config) defaults() {
 	if c.Network.HSMZones == nil {
 		c.Network.HSMZones = []string{string(policy.ZoneClosed)}
 	}
+	c.Attestation.defaults()
 	if c.Log == "" {
 		c.Log = "info"
 	}
@@ -323,6 +326,7 @@ func (c *Config) check() error {
 	need(c.HSM.Sessions > 0 && c.HSM.Sessions <= 256, "hsm.sessions is between 1 and 256")
 	_, err = c.Network.Zones()
 	need(err == nil, "%v", err)
+	errs = append(errs, c.Attestation.check(c.Mode))
 	if c.Mode == Production {
 		h := c.HSM.Certification
 		need(h.Scheme != "" && h.Number != "" && h.Level >= 3, "production: hsm.certification must name the module's scheme, its level of 3 or more, and the certificate's number (HCA-6.3.1)")

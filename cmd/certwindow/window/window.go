@@ -82,6 +82,7 @@ type Window struct {
 
 	sealer    *seal.Sealer
 	register  *devicestore.Store
+	attestor  *attestor
 	cards     *consent.Verifier
 	codes     codeSender
 	trust     trust
@@ -170,7 +171,10 @@ func (w *Window) openStores(ctx context.Context) error {
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{
 		Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(tx *gorm.DB) error { return w.Queue.Enqueue(tx, jobs.Sweep{}) },
-		Records:    []devicestore.Records{store.PersonRecords{Sealer: sealer}},
+		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
+			return w.Store.Tell(tx, person, kind, object)
+		},
+		Records: []devicestore.Records{store.PersonRecords{Sealer: sealer}},
 	}, w.now, rand.Reader)
 	w.Store = store.New(w.DB, register, w.Queue.Enqueue, sealer, w.now, rand.Reader)
 	mode, err := w.Store.StampSetting(ctx, "mode", w.Config.Mode)
@@ -185,7 +189,10 @@ func (w *Window) openStores(ctx context.Context) error {
 		return err
 	}
 	w.Custody = custody.New(store.CustodyStore{Store: w.Store}, w.now)
-	w.Registry = devices.New(register, w.now, rand.Reader)
+	if w.attestor, err = newAttestor(w.Config, w.now); err != nil {
+		return fmt.Errorf("attestation: %w", err)
+	}
+	w.Registry = devices.NewAttesting(register, w.attestor, w.now, rand.Reader)
 	return w.openMessages()
 }
 
@@ -268,7 +275,8 @@ func (w *Window) openUseCases(ctx context.Context) error {
 		Skew: time.Duration(w.Config.Card.Skew), HolderOID: holder, DigitsOID: digits}, w.Store.IsMobile, w.now)
 	code, messageLife := ra.InstitutionCode(w.Config.Window.Institution), w.Settings.Life(policy.MessageTextLife)
 	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, w.cards, w.Token, w.Dedicated.Standing,
-		enrol.Config{Window: code, MessageLife: messageLife, KeyLife: w.Settings.Life(policy.KeyLife), Most: w.Settings.Number(policy.MostCertificates)}, w.now, rand.Reader)
+		enrol.Config{Window: code, MessageLife: messageLife, KeyLife: w.Settings.Life(policy.KeyLife), Most: w.Settings.Number(policy.MostCertificates),
+			Attestor: w.attestor}, w.now, rand.Reader)
 	w.Delivery = enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.now)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, w.cards,
 		revoke.Config{Window: code, MessageLife: messageLife}, w.now, rand.Reader)

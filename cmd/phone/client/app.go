@@ -34,8 +34,9 @@ type Verdict struct {
 }
 
 // CheckIn says which app and system run here and in which condition; an app does so at every start and whenever
-// something changes (HCA-8.2.1).
-func (p *Phone) CheckIn(ctx context.Context, c Condition) (v Verdict, err error) {
+// something changes (HCA-8.2.1). The window's answer holds what the next check-in brings, so that two copies of one
+// phone cannot both go on (HCA-7.3).
+func (p *Phone) CheckIn(ctx context.Context, c Condition) (Verdict, error) {
 	type app struct {
 		ID      string `json:"id"`
 		Version string `json:"version"`
@@ -46,13 +47,22 @@ func (p *Phone) CheckIn(ctx context.Context, c Condition) (v Verdict, err error)
 		Emulated   bool `json:"emulated"`
 		ScreenLock bool `json:"screen_lock"`
 	}
-	err = p.call(ctx, http.MethodPut, "/device/check-in", struct {
+	var answer struct {
+		Verdict
+		Continuity string `json:"continuity"`
+	}
+	err := p.call(ctx, http.MethodPut, "/device/check-in", struct {
 		OSVersion      string    `json:"os_version"`
 		App            app       `json:"app"`
 		CarrierPresent bool      `json:"carrier_present"`
 		Integrity      integrity `json:"integrity"`
-	}{p.about.OSVersion, app{p.about.App, p.about.AppVersion}, c.CarrierPresent, integrity{c.Rooted, c.Debugged, c.Emulated, c.ScreenLock}}, &v)
-	return v, err
+		Continuity     string    `json:"continuity,omitempty"`
+	}{p.about.OSVersion, app{p.about.App, p.about.AppVersion}, c.CarrierPresent, integrity{c.Rooted, c.Debugged, c.Emulated, c.ScreenLock}, p.state.Continuity}, &answer)
+	if err != nil {
+		return Verdict{}, err
+	}
+	p.state.Continuity = answer.Continuity
+	return answer.Verdict, p.save()
 }
 
 // Version names one version of an app.

@@ -56,6 +56,8 @@ type state struct {
 	Holds   map[string]held `json:"holds"` // by certificate id
 	// StatusKeys are the window's, as the phone first saw them over the pinned connection.
 	StatusKeys jose.JSONWebKeySet `json:"status_keys"`
+	// Continuity is what the next check-in brings: with the device key it is what a copy of this phone cannot go on from.
+	Continuity string `json:"continuity,omitempty"`
 }
 
 // held is one certificate on this phone.

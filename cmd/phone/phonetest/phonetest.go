@@ -137,7 +137,10 @@ func (w *Window) stores(t testing.TB) {
 	sealer, err := seal.New(secret, rand.Reader)
 	must(t, err)
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
-		StartSweep: func(*gorm.DB) error { return nil }}, w.Now, rand.Reader)
+		StartSweep: func(*gorm.DB) error { return nil },
+		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
+			return w.Store.Tell(tx, person, kind, object)
+		}}, w.Now, rand.Reader)
 	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, w.Now, rand.Reader)
 	w.Register, w.Registry = register, devices.New(register, w.Now, rand.Reader)
 	w.accounts(t, register)

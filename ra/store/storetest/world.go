@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -79,14 +80,24 @@ func (r *Register) HolderFacts(_ *gorm.DB, id ra.DeviceID, person ra.PersonID) (
 	}
 	p, err := r.PersonFacts(nil, person)
 	f.Active, f.Institutions = p.Active, p.Institutions
+	f.App, _ = r.AppFacts(nil, id)
+	return f, err
+}
+
+// AppFacts implements store.Registry.
+func (r *Register) AppFacts(_ *gorm.DB, id ra.DeviceID) (ra.AppFacts, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rule, said := r.apps[id]
 	if !said {
 		rule = policy.App{Reported: true, State: "approved", OSVersion: "1", MinOS: "1", CarrierPresent: true}
 	}
-	f.App.Rule = rule
-	return f, err
+	return ra.AppFacts{App: "tw.hospital.example", Version: "1.0.0", Rule: rule}, nil
+}
+
+// AppDigests implements store.Registry.
+func (r *Register) AppDigests(*gorm.DB, ra.DeviceID, string) ([]string, error) {
+	return []string{strings.Repeat("5a", 32)}, nil
 }
 
 // SetApp says what is known of the app on a device.
