@@ -40,7 +40,10 @@ func newOffice(t testing.TB, db *rastore.DB) *office {
 		t.Fatal(err)
 	}
 	o.register = store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice,
-		StartSweep: func(tx *gorm.DB) error { return o.Queue.Enqueue(tx, jobs.Sweep{}) }}, o.Clock.Now, rand.Reader)
+		StartSweep: func(tx *gorm.DB) error { return o.Queue.Enqueue(tx, jobs.Sweep{}) },
+		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
+			return o.Store.Tell(tx, person, kind, object)
+		}}, o.Clock.Now, rand.Reader)
 	o.Store = rastore.New(db, o.register, o.Queue.Enqueue, sealer, o.Clock.Now, rand.Reader)
 	o.Service = devices.New(o.register, o.Clock.Now, rand.Reader)
 	o.admin = ra.Actor{Kind: ra.ActorStaff, ID: "admin"}

@@ -89,6 +89,7 @@ type deviceData struct {
 	Names        map[ra.PersonID]string // their holders, masked
 	Binding      devices.Binding
 	HasBinding   bool
+	Proof        devices.KeyRecord // what is known of the bound key
 	Can          map[string]bool // which reports its state allows
 	History      []event
 	App          ra.AppFacts
@@ -141,6 +142,9 @@ func (p *page) loadDevice() (d deviceData, err error) {
 	}
 	if d.Binding, d.HasBinding, err = p.site.Registry.Binding(p.ctx(), p.actor(), id); err != nil {
 		return d, err
+	}
+	if d.State == ra.DeviceBound && d.Binding.State == devices.BindingConfirmed {
+		d.Proof = d.Binding.Key()
 	}
 	d.Can = map[string]bool{}
 	for _, e := range append([]ra.DeviceEvent{ra.DeviceBind}, reports...) {

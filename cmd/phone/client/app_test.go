@@ -3,6 +3,8 @@ package client_test
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -29,6 +31,9 @@ func TestStartOfTheApp(t *testing.T) {
 	}
 	if v, err := p.CheckIn(ctx, client.Condition{CarrierPresent: true, Rooted: true}); err != nil || v.Usable || v.Clause != "HCA-6.1" {
 		t.Errorf("rooted: %+v, %v", v, err)
+	}
+	if v, err := p.CheckIn(ctx, client.Condition{CarrierPresent: true}); err != nil || !v.Usable {
+		t.Errorf("sound again: %+v, %v", v, err)
 	}
 	c, err := p.Catalogue(ctx)
 	if err != nil || len(c.Apps) != 1 || c.Apps[0].Package != about.App || c.Minimum[0].Version != about.AppVersion {
@@ -73,5 +78,42 @@ func TestStartOfTheApp(t *testing.T) {
 	}
 	if err := trust.Verify(w.Server.Certificate(), w.Now()); err == nil {
 		t.Error("a certificate of another authority is believed")
+	}
+}
+
+// HCA-7.3: a copied folder stands for a copied phone: as soon as both copies have checked in, neither is bound any more,
+// and binding anew helps the one that does so.
+func TestCopiedPhone(t *testing.T) {
+	w := phonetest.New(t, phonetest.Options{})
+	device := w.Device(t, "ER-01", w.Person(t, 1))
+	p, dir := bound(t, w, device)
+	ctx, sound := t.Context(), client.Condition{CarrierPresent: true, ScreenLock: true}
+	if _, err := p.CheckIn(ctx, sound); err != nil {
+		t.Fatal(err)
+	}
+	twin := t.TempDir()
+	if err := os.CopyFS(twin, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	thief := open(t, w, twin)
+	if _, err := thief.CheckIn(ctx, sound); err != nil {
+		t.Fatalf("the copy alone cannot be told from the phone: %v", err)
+	}
+	if _, err := thief.CheckIn(ctx, sound); err != nil {
+		t.Fatal(err)
+	}
+	var refusal *client.Refusal
+	if _, err := p.CheckIn(ctx, sound); !errors.As(err, &refusal) || refusal.Code != "device-copied" || refusal.Clause != "HCA-7.3" {
+		t.Errorf("the phone after its copy: %v", err)
+	}
+	for who, x := range map[string]*client.Phone{"phone": p, "copy": thief} {
+		if _, err := x.Device(ctx); !errors.As(err, &refusal) || refusal.Code != "key-unknown" {
+			t.Errorf("the %s goes on: %v", who, err)
+		}
+	}
+	w.Pass(time.Second)
+	again, _ := bound(t, w, device)
+	if _, err := again.CheckIn(ctx, sound); err != nil {
+		t.Errorf("bound anew: %v", err)
 	}
 }

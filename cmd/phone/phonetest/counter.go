@@ -66,8 +66,12 @@ func (w *Window) Confirm(t testing.TB, id ra.DeviceID, shortCode string) {
 // Apply is an application that the holder's card has signed.
 func (w *Window) Apply(t testing.TB, person ra.PersonID, device ra.DeviceID, design ra.KeyDesign, algorithm string) ra.Application {
 	t.Helper()
+	carrier := ra.CarrierDevice
+	if design == ra.KeyChip {
+		carrier = ra.CarrierSecureChip
+	}
 	a, err := w.Enrol.Begin(t.Context(), Clerk, enrol.New{Person: person, Device: device, Institution: Code, Scope: []string{"EMR-SIGN"},
-		KeyDesign: design, Carrier: ra.CarrierDevice, Algorithm: algorithm})
+		KeyDesign: design, Carrier: carrier, Algorithm: algorithm})
 	must(t, err)
 	a, err = w.Enrol.Sign(t.Context(), Clerk, a.ID, enrol.Signature{CMS: []byte("signed by a card: " + a.Nonce), Insertion: "of " + string(person)})
 	must(t, err)

@@ -87,7 +87,8 @@ type Window struct {
 
 // Options are what a test may want otherwise.
 type Options struct {
-	HSM           bool // holders' keys in a SoftHSM token; the test skips where there is none
+	Attestor      ra.Attestor // judges what phones say of their keys; nil: ra.Unattested
+	HSM           bool        // holders' keys in a SoftHSM token; the test skips where there is none
 	ClosedNetwork []netip.Prefix
 	NoApp         bool        // App is not on file
 	Stamper       csc.Stamper // nil: the window makes no time stamps
@@ -104,7 +105,10 @@ func New(t testing.TB, o Options) *Window {
 	t.Cleanup(func() { w.DB.Close() })
 	_, err = migrations.Up(ctx, w.DB.SQL, w.DB.Dialect)
 	must(t, err)
-	w.stores(t)
+	if o.Attestor == nil {
+		o.Attestor = ra.Unattested{}
+	}
+	w.stores(t, o)
 	w.useCases(t, o)
 	w.stamper = o.Stamper
 	w.serve(t)
@@ -131,7 +135,7 @@ func (w *Window) Pass(d time.Duration) {
 	w.at = w.at.Add(d)
 }
 
-func (w *Window) stores(t testing.TB) {
+func (w *Window) stores(t testing.TB, o Options) {
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	sealer, err := seal.New(secret, rand.Reader)
@@ -142,7 +146,7 @@ func (w *Window) stores(t testing.TB) {
 			return w.Store.Tell(tx, person, kind, object)
 		}}, w.Now, rand.Reader)
 	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, w.Now, rand.Reader)
-	w.Register, w.Registry = register, devices.New(register, w.Now, rand.Reader)
+	w.Register, w.Registry = register, devices.NewAttesting(register, o.Attestor, w.Now, rand.Reader)
 	w.accounts(t, register)
 }
 
@@ -176,7 +180,7 @@ func (w *Window) useCases(t testing.TB, o Options) {
 		keys = p11test.Token(t)
 	}
 	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, believer{}, keys, w.standing,
-		enrol.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(24 * time.Hour), Most: policy.Always(policy.MaxValidCertificates)}, w.Now, rand.Reader)
+		enrol.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(24 * time.Hour), Most: policy.Always(policy.MaxValidCertificates), Attestor: o.Attestor}, w.Now, rand.Reader)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, believer{}, revoke.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute)}, w.Now, rand.Reader)
 	status, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)

@@ -1,0 +1,157 @@
+// Package attesttest plays, for tests, the vendors that vouch for keys: a maker of Android phones and a maker of secure
+// chips, each with roots of its own.
+package attesttest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"testing"
+	"time"
+
+	"certwindow/devices/attest"
+	"certwindow/ra"
+)
+
+// Vendor makes phones and chips.
+type Vendor struct {
+	Root  *x509.Certificate
+	batch *x509.Certificate // of the attestation key
+	inter *x509.Certificate
+	key   *ecdsa.PrivateKey
+	at    time.Time
+}
+
+// New is a vendor whose certificates are good around a moment.
+func New(t testing.TB, at time.Time) *Vendor {
+	t.Helper()
+	v := &Vendor{at: at}
+	var rootKey, interKey *ecdsa.PrivateKey
+	v.Root, rootKey = v.certify(t, nil, nil, "root", nil, true, nil)
+	v.inter, interKey = v.certify(t, v.Root, rootKey, "intermediate", nil, true, nil)
+	v.batch, v.key = v.certify(t, v.inter, interKey, "batch", nil, false, nil)
+	return v
+}
+
+func (v *Vendor) certify(t testing.TB, issuer *x509.Certificate, signer crypto.Signer, name string, public crypto.PublicKey, ca bool, more []pkix.Extension) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	var key *ecdsa.PrivateKey
+	if public == nil {
+		var err error
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		must(t, err)
+		public = key.Public()
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 62))
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: v.at.Add(-time.Hour), NotAfter: v.at.Add(24 * time.Hour),
+		BasicConstraintsValid: true, IsCA: ca, ExtraExtensions: more}
+	if issuer == nil {
+		issuer, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, public, signer)
+	must(t, err)
+	c, err := x509.ParseCertificate(der)
+	must(t, err)
+	return c, key
+}
+
+func (v *Vendor) rootPEM() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: v.Root.Raw}))
+}
+
+// Trust is a window's that knows this vendor's phones and chips.
+func (v *Vendor) Trust(t testing.TB) *attest.Trust {
+	t.Helper()
+	roots, err := json.Marshal([]string{v.rootPEM()})
+	must(t, err)
+	out := &attest.Trust{}
+	out.Android, err = attest.ParseAndroidRoots(roots)
+	must(t, err)
+	out.Status, err = attest.ParseAndroidStatus([]byte(`{"entries":{}}`))
+	must(t, err)
+	chips, err := json.Marshal(map[string]any{"version": 1, "chips": []map[string]any{{"model": "Chip 7", "maker": "Maker", "scheme": "FIPS 140-2", "level": 3,
+		"number": "4711", "expires": v.at.AddDate(1, 0, 0).Format(time.DateOnly), "form": "statement", "root": v.rootPEM()}}})
+	must(t, err)
+	out.Chips, err = attest.ParseChipList(chips)
+	must(t, err)
+	return out
+}
+
+// Key is what the secure environment says of a key beside the challenge.
+type Key struct {
+	Package  string
+	Digest   []byte // SHA-256 of the certificate that signs the app
+	Software bool   // kept by software alone
+	Imported bool   // made elsewhere, so that there may be copies
+}
+
+func tagged(t testing.TB, tag int, value any) asn1.RawValue {
+	inner, err := asn1.Marshal(value)
+	must(t, err)
+	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: true, Bytes: inner}
+}
+
+var oidKeyDescription = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 1, 17}
+
+// Android attests a key of a phone with the patches of November 2026.
+func (v *Vendor) Android(t testing.TB, public crypto.PublicKey, challenge []byte, k Key) *ra.Attestation {
+	t.Helper()
+	type info struct {
+		Name    []byte
+		Version int
+	}
+	app, err := asn1.Marshal(struct {
+		Packages []info   `asn1:"set"`
+		Digests  [][]byte `asn1:"set"`
+	}{[]info{{[]byte(k.Package), 7}}, [][]byte{k.Digest}})
+	must(t, err)
+	origin, level := 0, asn1.Enumerated(1)
+	if k.Imported {
+		origin = 2
+	}
+	if k.Software {
+		level = 0
+	}
+	purposes := asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSet, IsCompound: true, Bytes: []byte{2, 1, 2}}
+	description, err := asn1.Marshal(struct {
+		Version            int
+		Level              asn1.Enumerated
+		KeyMint            int
+		KeyMintLevel       asn1.Enumerated
+		Challenge, ID      []byte
+		Software, Hardware []asn1.RawValue
+	}{300, level, 300, level, challenge, nil, []asn1.RawValue{tagged(t, 709, app)},
+		[]asn1.RawValue{tagged(t, 1, purposes), tagged(t, 702, origin), tagged(t, 706, 202611)}})
+	must(t, err)
+	leaf, _ := v.certify(t, v.batch, v.key, "Android Keystore Key", public, false, []pkix.Extension{{Id: oidKeyDescription, Value: description}})
+	return &ra.Attestation{Format: ra.AttestAndroid, Chain: [][]byte{leaf.Raw, v.batch.Raw, v.inter.Raw, v.Root.Raw}}
+}
+
+// Chip has the chip of the model "Chip 7" vouch for a key.
+func (v *Vendor) Chip(t testing.TB, public crypto.PublicKey, challenge []byte) *ra.Attestation {
+	t.Helper()
+	spki, err := x509.MarshalPKIXPublicKey(public)
+	must(t, err)
+	digest := sha256.Sum256(attest.ChipStatement("Chip 7", challenge, spki))
+	signature, err := ecdsa.SignASN1(rand.Reader, v.key, digest[:])
+	must(t, err)
+	object, err := json.Marshal(map[string]any{"model": "Chip 7", "chain": [][]byte{v.batch.Raw, v.inter.Raw}, "signature": signature})
+	must(t, err)
+	return &ra.Attestation{Format: ra.AttestChip, Object: object}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
