@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // The kinds of proof by which a holder shows on a phone that it is he (HCA-7.4).
 const (
@@ -43,6 +46,18 @@ func HolderProofs(p Proofs) Decision {
 		return Refuse("HCA-7.4", "factor-missing", "The account's password, a code or a biometric proof is needed.")
 	case others == 0 && p.Shared:
 		return Refuse("HCA-8.2.8", "biometric-alone", "On a shared device a biometric proof alone does not tell whose it is; give the password or a code as well.")
+	}
+	return Allow()
+}
+
+// FreshLogin is for how long after a login a holder may add a proof to his account.
+const FreshLogin = 5 * time.Minute
+
+// NewProof decides whether a holder may add a proof, so long after he signed in: whoever finds a device at which
+// somebody is signed in must not make it his own way in (HCA-7.4; ASVS 5.0 section 7.5.1).
+func NewProof(since time.Duration) Decision {
+	if since < 0 || since >= FreshLogin {
+		return Refuse("HCA-7.4", "login-old", "A new proof is added within five minutes of signing in. Nothing was changed; sign in again first.")
 	}
 	return Allow()
 }

@@ -1,6 +1,9 @@
 package policy
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // HCA-7.4, HCA-8.2.8(1), HCA-8.2.8(2): which proofs are enough, on which device, at which institution.
 func TestHolderProofs(t *testing.T) {
@@ -23,6 +26,15 @@ func TestHolderProofs(t *testing.T) {
 	} {
 		if d := HolderProofs(c.p); d.Allowed != (c.code == "") || d.Code != c.code {
 			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+// HCA-7.4: a proof is added soon after a login, or not at all.
+func TestNewProof(t *testing.T) {
+	for since, allowed := range map[time.Duration]bool{0: true, FreshLogin - 1: true, FreshLogin: false, time.Hour: false, -1: false} {
+		if d := NewProof(since); d.Allowed != allowed || !allowed && d.Code != "login-old" {
+			t.Errorf("%v: %+v", since, d)
 		}
 	}
 }

@@ -151,6 +151,9 @@ func (s *Service) ChangePassword(ctx context.Context, actor ra.Actor, token Secr
 		return err
 	}
 	return s.act(ctx, event, func(tx Tx, _ *ra.Event) error {
+		if err := s.goesOn(tx, token, a); err != nil {
+			return err
+		}
 		if err := tx.SetPassword(l.Person, hash, s.moment(), false, false); err != nil {
 			return err
 		}
@@ -160,6 +163,25 @@ func (s *Service) ChangePassword(ctx context.Context, actor ra.Actor, token Secr
 		l.MustChange, l.LastUsed = false, s.moment()
 		return tx.InsertLogin(tokenHash(token), l)
 	})
+}
+
+// goesOn refuses a change by a login that ended, or of an account whose password was replaced, while it was judged.
+func (s *Service) goesOn(tx Tx, token Secret, was Account) error {
+	if _, err := tx.Login(tokenHash(token)); ra.KindOf(err) == ra.KindNotFound && err != nil {
+		return errNoLogin
+	} else if err != nil {
+		return err
+	}
+	now, there, err := tx.Account(was.Person)
+	if err == nil && (!there || now.Password != was.Password) {
+		err = errNoLogin
+	}
+	return err
+}
+
+// fresh refuses to add a proof to an account in a login that began long ago.
+func (s *Service) fresh(l Login) error {
+	return ra.Refused(policy.NewProof(s.moment().Sub(l.StartedAt)))
 }
 
 // refuse writes a refusal down by itself and returns it.
@@ -177,6 +199,9 @@ func (s *Service) SetUpTOTP(ctx context.Context, actor ra.Actor, l Login) (secre
 		return "", "", err
 	}
 	err = s.act(ctx, ra.Event{Actor: actor, Act: "account.totp", Object: object(l.Person), Institution: actor.Institution, Clause: "HCA-8.2.7"}, func(tx Tx, _ *ra.Event) error {
+		if err := s.fresh(l); err != nil {
+			return err
+		}
 		return tx.SetTOTP(l.Person, secret)
 	})
 	if err != nil {

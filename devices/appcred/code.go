@@ -194,6 +194,9 @@ func (s *Service) AddBiometric(ctx context.Context, actor ra.Actor, l Login, kin
 		return err
 	}
 	event := ra.Event{Actor: actor, Act: "account.biometric", Object: object(l.Person), Institution: actor.Institution, Clause: "HCA-8.2.8", Details: map[string]string{"kind": kind}}
+	if err := s.fresh(l); err != nil {
+		return s.refuse(ctx, event, err)
+	}
 	var d ra.DeviceFacts
 	var accepted []string
 	err = s.Store.ViewAccounts(ctx, func(tx Tx) error {

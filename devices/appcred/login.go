@@ -36,13 +36,20 @@ func (s *Service) Login(ctx context.Context, actor ra.Actor, at Attempt) (Grant,
 	var (
 		a Account
 		d ra.DeviceFacts
+
+		stranger error // why whoever's account it is does not sign in here
 	)
 	err := s.Store.ViewAccounts(ctx, func(tx Tx) (err error) {
 		if a, _, err = tx.AccountNamed(canonical(at.Account)); err != nil {
 			return err
 		}
-		d, err = tx.DeviceFacts(at.Device, a.Person)
-		return err
+		if d, err = tx.DeviceFacts(at.Device, a.Person); err != nil || a.Person == "" {
+			return err
+		}
+		if stranger = s.user(tx, a.Person, at.Device); stranger != nil && ra.KindOf(stranger) != ra.KindRefused {
+			return stranger
+		}
+		return nil
 	})
 	if err != nil {
 		return Grant{}, err
@@ -50,7 +57,14 @@ func (s *Service) Login(ctx context.Context, actor ra.Actor, at Attempt) (Grant,
 	if a.Person != "" {
 		event.Object = object(a.Person)
 	}
-	kinds, err := s.prove(ctx, a, d, at.Proofs, ForLogin)
+	judged := a
+	if stranger != nil {
+		judged = Account{} // as nobody's, which counts against nobody: else one device could lock every account
+	}
+	kinds, err := s.prove(ctx, judged, d, at.Proofs, ForLogin)
+	if k := ra.KindOf(err); stranger != nil && err != nil && k != ra.KindInternal && k != ra.KindUnavailable && k != ra.KindTooMany {
+		err = stranger
+	}
 	if err == nil {
 		var g Grant
 		if g, err = s.admit(ctx, event, a, d, at, kinds); err == nil {

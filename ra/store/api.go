@@ -72,7 +72,9 @@ func (s *Store) BeginAttempt(ctx context.Context, principal, key string, request
 	var before *Answer
 	var refusal error // of this caller alone, and no reason to do the others' work again
 	err = s.Together(ctx, func(tx *Tx) (err error) {
-		before, refusal, err = begin(tx.db, a, request, now, until)
+		if before, refusal, err = begin(tx.db, a, request, now, until); err == nil && before != nil {
+			err = s.open(a.columns(before))
+		}
 		return err
 	})
 	if err == nil {
@@ -114,10 +116,19 @@ func underWay() error {
 	return ra.Errorf(ra.KindConflict, "under-way", nil, "This request is being carried out. Ask again in a moment with the same Idempotency-Key.")
 }
 
+// columns are what is sealed of an answer: it may name a person (HCA-8.1.5), or hold a signature, which is for the phone
+// that released it and not for whoever reads the database (HCA-6.3.5).
+func (a Attempt) columns(x *Answer) []sealed {
+	return []sealed{{"idempotency_keys.answer/" + a.principal + "/" + a.key, &x.Body}}
+}
+
 // EndAttempt stores the answer until the given moment. An attempt that lost its right meanwhile stores nothing.
 func (s *Store) EndAttempt(ctx context.Context, a Attempt, answer Answer, until time.Time) error {
 	if answer.Body == nil {
 		answer.Body = []byte{}
+	}
+	if err := s.seal(a.columns(&answer)); err != nil {
+		return err
 	}
 	return s.Together(ctx, func(tx *Tx) error {
 		return held(tx.db, a).Select("status", "type", "answer", "expires_at").

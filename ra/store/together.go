@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"gorm.io/gorm"
+
+	"certwindow/ra"
 )
 
 // maxTogether bounds how many transactions are joined, and togetherTime how long the joined one may take.
@@ -27,6 +31,17 @@ type joined struct {
 	done chan error
 }
 
+// safely makes a panic of one caller's an error of that caller's alone: it would otherwise end in another's request, and
+// leave everybody else waiting for ever.
+func (j *joined) safely(tx *Tx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = ra.Errorf(ra.KindInternal, "panic", fmt.Errorf("panic: %v\n%s", r, debug.Stack()), "This could not be done. Nothing was changed.")
+		}
+	}()
+	return j.run(tx)
+}
+
 func newTogether() *together { return &together{turn: make(chan struct{}, 1)} }
 
 // Together is Update, perhaps in one transaction with others that wait at the same time. It returns after the commit,
@@ -44,7 +59,6 @@ func (s *Store) Together(ctx context.Context, fn func(*Tx) error) error {
 			return err
 		case g.turn <- struct{}{}:
 			s.carryOut(context.WithoutCancel(ctx))
-			<-g.turn
 		}
 	}
 }
@@ -55,9 +69,10 @@ func (s *Store) prepared(ctx context.Context) *gorm.DB {
 	return s.db.Session(&gorm.Session{Context: ctx, PrepareStmt: true})
 }
 
-// carryOut takes those who wait, and gives each its outcome.
+// carryOut takes those who wait, gives each its outcome, and gives the turn back.
 func (s *Store) carryOut(ctx context.Context) {
 	g := s.together
+	defer func() { <-g.turn }()
 	g.mu.Lock()
 	n := min(len(g.queue), maxTogether)
 	batch := g.queue[:n:n]
@@ -71,7 +86,7 @@ func (s *Store) carryOut(ctx context.Context) {
 	db := s.prepared(ctx)
 	err := s.update(db, func(tx *Tx) error {
 		for _, b := range batch {
-			if err := b.run(tx); err != nil {
+			if err := b.safely(tx); err != nil {
 				return err
 			}
 		}
@@ -79,7 +94,7 @@ func (s *Store) carryOut(ctx context.Context) {
 	})
 	for _, b := range batch {
 		if err != nil && n > 1 {
-			b.done <- s.update(db, b.run)
+			b.done <- s.update(db, b.safely)
 			continue
 		}
 		b.done <- err
