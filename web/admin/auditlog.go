@@ -33,9 +33,9 @@ var auditList = &list[event]{
 	columns: []column[event]{
 		{label: "audit.seq", class: "num", by: "seq", cell: func(_ *page, e event) cell { return plain(strconv.FormatInt(e.Seq, 10)) }},
 		{label: "audit.at", class: "when", cell: func(p *page, e event) cell { return p.when(e.At) }},
-		{label: "audit.who", class: "short", cell: func(_ *page, e event) cell { return leading(e.WhoPath, e.Who) }},
+		{label: "audit.who", class: "who", cell: func(_ *page, e event) cell { return leading(e.WhoPath, e.Who) }},
 		{label: "audit.as", class: "short", cell: func(p *page, e event) cell { return p.word("actor", e.ActorKind) }},
-		{label: "audit.act", class: "short", cell: func(p *page, e event) cell { return plain(p.words().act(e.Act)) }},
+		{label: "audit.act", class: "wrap", cell: func(p *page, e event) cell { return plain(p.words().act(e.Act)) }},
 		{label: "audit.object", class: "code object", cell: func(_ *page, e event) cell { return leading(e.Path, e.Object) }},
 		{label: "audit.outcome", cell: func(p *page, e event) cell { return p.state("outcome", e.Outcome) }},
 		{label: "audit.clause", class: "short", cell: func(_ *page, e event) cell { return plain(e.Clause) }},

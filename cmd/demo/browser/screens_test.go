@@ -38,7 +38,7 @@ func TestScreens(t *testing.T) {
 		}
 		for _, p := range []struct{ name, where string }{
 			{"home", "/"}, {"person", "/persons/" + w.cast.Wang}, {"device", "/devices/" + w.cast.Tablet}, {"application", "/applications/" + w.application},
-			{"certificate", "/certificates/" + w.certificate}, {"approval", approval}, {"certificates", "/certificates"},
+			{"certificate", "/certificates/" + w.certificate}, {"approval", approval}, {"certificates", "/certificates?state=live"}, {"persons", "/persons"}, {"counter-person", "/counter?person=" + w.cast.Wang},
 		} {
 			b.to(p.where)
 			b.blur()
@@ -57,9 +57,11 @@ func TestScreens(t *testing.T) {
 		boss := w.newTab(t, lang)
 		boss.size(wide, 800)
 		boss.signIn(boss.newStaff("window-admin"))
-		boss.to("/reports/approvals")
-		boss.blur()
-		boss.picture("reports" + ending)
+		for _, p := range []struct{ name, where string }{{"reports", "/reports/approvals"}, {"settings", "/settings"}} {
+			boss.to(p.where)
+			boss.blur()
+			boss.picture(p.name + ending)
+		}
 	}
 }
 
