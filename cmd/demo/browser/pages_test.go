@@ -107,23 +107,6 @@ func (b *tab) errorPages() {
 	}
 }
 
-var identifiers = regexp.MustCompile(`/[0-9A-Z]{26}`)
-
-// shape is an address without what differs from one object to the next: ids and values.
-func shape(address string) string {
-	where, query, _ := strings.Cut(identifiers.ReplaceAllString(address, "/#"), "?")
-	if query == "" {
-		return where
-	}
-	var names []string
-	for part := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(part, "=")
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return where + "?" + strings.Join(slices.Compact(names), "&")
-}
-
 // heaviest is how many bytes a page may have, uncompressed and without the style sheet and scripts that the browser keeps.
 const heaviest = 100 << 10
 
