@@ -100,6 +100,9 @@ func proofs(list []proof) ([]appcred.Proof, error) {
 	return out, nil
 }
 
+// maxAccount is how many characters the name of an account has at most.
+const maxAccount = 64
+
 type loginRequest struct {
 	Account string  `json:"account"`
 	Proofs  []proof `json:"proofs"`
@@ -167,6 +170,9 @@ func (c *call) changePassword() (answer, error) {
 	if err := c.into(&b); err != nil {
 		return answer{}, err
 	}
+	if b.Current == "" || b.Next == "" {
+		return answer{}, malformed("password", "Both the present password and the next one are given. Nothing was changed.")
+	}
 	if !c.api.byLogin.Take(string(c.device.ID), c.api.Now()) {
 		return answer{}, tooMany()
 	}
@@ -181,6 +187,9 @@ func (c *call) sendCode() (answer, error) {
 		Purpose appcred.Purpose `json:"purpose"`
 	}
 	if err := c.into(&b); err != nil {
+		return answer{}, err
+	}
+	if err := words("account", b.Account, maxAccount); err != nil {
 		return answer{}, err
 	}
 	if !c.api.byLogin.Take(string(c.device.ID), c.api.Now()) {
@@ -199,6 +208,9 @@ func (c *call) challenge() (answer, error) {
 		Purpose appcred.Purpose `json:"purpose"`
 	}
 	if err := c.into(&b); err != nil {
+		return answer{}, err
+	}
+	if err := words("account", b.Account, maxAccount); err != nil {
 		return answer{}, err
 	}
 	if b.Purpose != appcred.ForLogin && b.Purpose != appcred.ForSignature {
