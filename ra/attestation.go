@@ -64,9 +64,12 @@ type Attestor interface {
 // an attestation that is sent all the same is refused, since nobody looked at it.
 type Unattested struct{}
 
+// CodeNotJudged is the code of a refusal of what nobody could look at.
+const CodeNotJudged = "attestation-not-judged"
+
 // Judge refuses.
 func (Unattested) Judge(Attestation, AttestationWant) (Attested, error) {
-	return Attested{}, Refuse("HCA-6.1", "attestation-not-judged", "This window has nothing to judge attestations of this format by. Nothing was changed; send none.", nil)
+	return Attested{}, Refuse("HCA-6.1", CodeNotJudged, "This window has nothing to judge attestations of this format by. Nothing was changed; send none.", nil)
 }
 
 // Setting takes the approved app's word.

@@ -70,6 +70,7 @@ const (
 	ReasonCSR         = "request-malformed"
 	ReasonCertificate = "certificate-differs"
 	ReasonConsent     = "consent-differs"
+	ReasonKey         = "key-not-proved"
 )
 
 // What a zip begins and ends with. The library's reader looks for the end itself and takes what is before, after

@@ -25,6 +25,8 @@ type Options struct {
 	Anchors []*certpath.Certificate
 	Window  []*certpath.Certificate // the manifest is signed under one of these, byte for byte
 	Limits  Limits
+	// Judge judges the key's attestation again, as an ra.Attestor does; nil: it is shown and not judged.
+	Judge func(ra.Attestation, ra.AttestationWant) (ra.Attested, error)
 }
 
 // Report is what was found to hold.
@@ -39,6 +41,7 @@ type Report struct {
 	Card        string           `json:"card"`                  // SHA-256 of the card's certificate
 	Message     string           `json:"message"`               // SHA-256 of the card's message
 	Certificate string           `json:"certificate,omitempty"` // serial number of what was issued, lower hex
+	Key         *Key             `json:"key,omitempty"`         // nil: nothing was kept of it
 	Decision    Decision         `json:"decision"`
 	Files       []string         `json:"files"`
 }
@@ -78,6 +81,9 @@ func Verify(ctx context.Context, zip []byte, o Options) (*Report, error) {
 			return nil, err
 		}
 		r.Certificate = issued.SerialNumber.Text(16)
+		if r.Key, err = checkKey(files[FileKey], files[FileCSR], o.Judge); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }

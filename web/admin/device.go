@@ -90,7 +90,7 @@ type deviceData struct {
 	Binding      devices.Binding
 	HasBinding   bool
 	Proof        devices.KeyRecord // what is known of the bound key
-	Can          map[string]bool // which reports its state allows
+	Can          map[string]bool   // which reports its state allows
 	History      []event
 	App          ra.AppFacts
 	Verdict      policy.Decision // on what the device said of its app

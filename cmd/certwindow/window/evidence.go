@@ -75,6 +75,9 @@ func (w *Window) bundle(a ra.Application, cert ra.Certificate, request exchange.
 	if a.Kind == ra.Enrolment {
 		b.Purpose, b.CSR, b.Issued = cardmsg.PurposeEnrolment, a.CSR, cert.DER
 		b.Certificates = w.withIssuer(b.Certificates)
+		if len(a.KeyProof) > 0 {
+			b.Extra = append(b.Extra, evidence.File{Name: evidence.FileKey, Data: a.KeyProof})
+		}
 	}
 	b.Decision = evidence.Decision{DecidedAt: proof.JudgedAt, Outcome: string(a.State), Clauses: notes(proof.Passed)}
 	return b, nil
