@@ -113,27 +113,20 @@ func (s *Service) Pending(ctx context.Context, device ra.DeviceID, person ra.Per
 	return out, err
 }
 
-// PendingOn are those of a certificate's holder on a device that this holder alone uses. On a shared one it must be
-// known first which of the holders asks (HCA-7.4).
-func (s *Service) PendingOn(ctx context.Context, device ra.DeviceID, id ra.CertificateID) ([]Authorisation, error) {
-	var c ra.Certificate
-	err := s.Store.View(ctx, func(tx Tx) (err error) {
-		if c, err = tx.Certificate("", id); err != nil {
-			return err
-		}
-		if c.DeviceID != device {
-			return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
-		}
-		d, err := tx.Device(device, c.PersonID)
-		if err == nil && d.Shared {
-			err = ra.Refuse("HCA-7.4", "holder-unknown", "Several holders use this device. Sign in with your own account first.", nil)
+// PendingOn is Pending for the holder who signed in on a device, and one of his certificates there. Another holder's is as
+// if there were none, on a shared device too (HCA-7.4).
+func (s *Service) PendingOn(ctx context.Context, device ra.DeviceID, person ra.PersonID, id ra.CertificateID) ([]Authorisation, error) {
+	err := s.Store.View(ctx, func(tx Tx) error {
+		c, err := tx.Certificate("", id)
+		if err == nil && (c.DeviceID != device || c.PersonID != person) {
+			err = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.Pending(ctx, device, c.PersonID)
+	return s.Pending(ctx, device, person)
 }
 
 // Deny is the holder's no.

@@ -83,7 +83,7 @@ type Keys interface {
 	Challenge(ctx context.Context, device ra.DeviceID, id ra.CertificateID) (string, time.Time, error)
 	Sign(ctx context.Context, actor ra.Actor, device ra.DeviceID, own remotesign.Own, r remotesign.Release) (remotesign.Outcome, error)
 	Pending(ctx context.Context, device ra.DeviceID, person ra.PersonID) ([]remotesign.Authorisation, error)
-	PendingOn(ctx context.Context, device ra.DeviceID, id ra.CertificateID) ([]remotesign.Authorisation, error)
+	PendingOn(ctx context.Context, device ra.DeviceID, person ra.PersonID, id ra.CertificateID) ([]remotesign.Authorisation, error)
 	Whose(ctx context.Context, device ra.DeviceID, id remotesign.AuthorisationID) (ra.PersonID, error)
 	Release(ctx context.Context, actor ra.Actor, device ra.DeviceID, id remotesign.AuthorisationID, r remotesign.Release) (remotesign.Outcome, error)
 	Deny(ctx context.Context, actor ra.Actor, device ra.DeviceID, id remotesign.AuthorisationID) error

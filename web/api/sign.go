@@ -158,7 +158,7 @@ func (c *call) listAuthorisations() (answer, error) {
 	if err := c.own(ra.CertificateID(c.Param("certificate"))); err != nil {
 		return answer{}, err
 	}
-	list, err := c.api.Keys.PendingOn(c.ctx(), c.device.ID, ra.CertificateID(c.Param("certificate")))
+	list, err := c.api.Keys.PendingOn(c.ctx(), c.device.ID, c.login.Person, ra.CertificateID(c.Param("certificate")))
 	if err != nil {
 		return answer{}, err
 	}

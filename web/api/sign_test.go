@@ -175,6 +175,23 @@ func TestSignOnce(t *testing.T) {
 // system's alone. What was denied is not released any more.
 func TestReleaseForASystem(t *testing.T) {
 	w, p, person, device := bound(t, phonetest.Options{HSM: true})
+	releaseForASystem(t, w, p, person, device)
+}
+
+// HCA-7.4: on a device that several holders use it goes the same way for the one who is signed in.
+func TestReleaseOnASharedDevice(t *testing.T) {
+	w := phonetest.New(t, phonetest.Options{HSM: true})
+	person := w.Person(t, 1)
+	device := w.Device(t, "ICU-01", person, w.Person(t, 2))
+	p := newPhone(t, w)
+	p.bind(device)
+	w.Account(t, person, "doctor")
+	p.signIn("doctor")
+	releaseForASystem(t, w, p, person, device)
+}
+
+func releaseForASystem(t *testing.T, w *phonetest.Window, p *phone, person ra.PersonID, device ra.DeviceID) {
+	t.Helper()
 	c := inHSM(t, w, p, person, device)
 	w.Clients["his"] = remotesign.Client{ID: "his", Institution: phonetest.Code, Scopes: []string{"EMR-SIGN"}}
 	ask := func() (remotesign.Authorisation, string) {
