@@ -127,7 +127,19 @@ var errNoLogin = ra.Errorf(ra.KindUnauthenticated, "no-login", nil, "Nobody is s
 // Authenticate finds the login of a token that this very device presents, under the certificate that the token is
 // bound to (RFC 8705). Ten minutes without use end it, and so do a new binding of the device, and the end of the
 // holder's practice or of his use of the device (HCA-8.1.1, HCA-7.3).
-func (s *Service) Authenticate(ctx context.Context, token Secret, device ra.DeviceID, thumbprint string) (l Login, err error) {
+func (s *Service) Authenticate(ctx context.Context, token Secret, device ra.DeviceID, thumbprint string) (Login, error) {
+	l, err := s.Known(ctx, token, device, thumbprint)
+	if now := s.moment(); err == nil && now.Sub(l.LastUsed) >= useEvery {
+		err = s.Store.UpdateAccounts(ctx, func(tx Tx) error { return tx.UseLogin(tokenHash(token), now) })
+	}
+	if err != nil {
+		return Login{}, err
+	}
+	return l, nil
+}
+
+// Known is Authenticate for what an app asks by itself: it is no use of the login, and keeps none alive (HCA-8.1.1).
+func (s *Service) Known(ctx context.Context, token Secret, device ra.DeviceID, thumbprint string) (l Login, err error) {
 	now, hash := s.moment(), tokenHash(token)
 	err = s.Store.ViewAccounts(ctx, func(tx Tx) error {
 		if l, err = tx.Login(hash); err != nil {
@@ -149,10 +161,7 @@ func (s *Service) Authenticate(ctx context.Context, token Secret, device ra.Devi
 	if err != nil {
 		return Login{}, err
 	}
-	if now.Sub(l.LastUsed) >= useEvery {
-		err = s.Store.UpdateAccounts(ctx, func(tx Tx) error { return tx.UseLogin(hash, now) })
-	}
-	return l, err
+	return l, nil
 }
 
 // useEvery is how exactly the use of a login is written down.

@@ -131,7 +131,7 @@ func (p *page) fetchUnmasked() error {
 	}
 	for _, r := range rows {
 		for i := range r {
-			r[i] = noFormula(r[i])
+			r[i] = harmless(r[i])
 		}
 	}
 	if err := w.WriteAll(rows); err != nil {

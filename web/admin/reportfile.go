@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"certwindow/web/admin/pdf"
@@ -32,7 +31,7 @@ func (p *page) csv(s *sheet) error {
 	for _, r := range s.Rows {
 		line = line[:0]
 		for _, c := range r {
-			line = append(line, noFormula(c.Text))
+			line = append(line, harmless(c.Text))
 		}
 		_ = w.Write(line)
 	}
@@ -41,14 +40,6 @@ func (p *page) csv(s *sheet) error {
 	}
 	p.attachment(s, "csv")
 	return p.Blob(http.StatusOK, "text/csv; charset=utf-8", out.Bytes())
-}
-
-// noFormula keeps a spreadsheet from taking a text for a formula.
-func noFormula(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 // pdf gives the report to keep or to print, up to so many rows.

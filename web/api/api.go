@@ -49,6 +49,7 @@ type Holders interface {
 	IdleTime() time.Duration
 	Login(ctx context.Context, actor ra.Actor, at appcred.Attempt) (appcred.Grant, error)
 	Authenticate(ctx context.Context, token appcred.Secret, device ra.DeviceID, thumbprint string) (appcred.Login, error)
+	Known(ctx context.Context, token appcred.Secret, device ra.DeviceID, thumbprint string) (appcred.Login, error)
 	Logout(ctx context.Context, actor ra.Actor, token appcred.Secret, l appcred.Login) error
 	ChangePassword(ctx context.Context, actor ra.Actor, token appcred.Secret, l appcred.Login, current, next appcred.Secret) error
 	SendCode(ctx context.Context, actor ra.Actor, account string, device ra.DeviceID, purpose appcred.Purpose, channel appcred.Channel) error

@@ -142,7 +142,8 @@ func (w *waiters) enter(id ra.DeviceID) (ended <-chan struct{}, leave func()) {
 }
 
 // getEvents answers as soon as anything is otherwise than what the app has seen, whose name it gives in If-None-Match;
-// after 25 seconds, at a second question of the same device and when the server stops, with 304 (RFC 9110 section 13.1.2).
+// after 25 seconds, at a second question of the same device and when the server stops, with 304 (RFC 9110 section 13.1.2). To ask is no use of the
+// login, since an app does so by itself (HCA-8.1.1).
 func (c *call) getEvents() (answer, error) {
 	seen := c.Request().Header.Get("If-None-Match")
 	ended, leave := c.api.waiting.enter(c.device.ID)
@@ -153,6 +154,9 @@ func (c *call) getEvents() (answer, error) {
 	defer tick.Stop()
 	for {
 		s, tag, err := c.snapshot()
+		if err == nil && tag != seen { // the login may have ended while the question stood
+			_, err = c.api.Holders.Known(c.ctx(), c.token, c.device.ID, c.thumbprint)
+		}
 		if err != nil {
 			return answer{}, err
 		}

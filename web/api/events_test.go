@@ -106,3 +106,32 @@ func TestAnswerAccess(t *testing.T) {
 	w.Pass(6 * time.Minute)
 	want(t, "too late", p.post("/access-requests/"+late+"/approval", "{}", nonce()), 422, "access-over", "HCA-7.4")
 }
+
+// HCA-8.1.1, HCA-7.4: an app that asks by itself keeps nobody signed in, and a question that stands when the holder signs
+// out is not answered to whoever holds the device next.
+func TestEventsKeepNobodySignedIn(t *testing.T) {
+	w, p, person, device := bound(t, phonetest.Options{})
+	tag := p.events("").header.Get("ETag")
+	standing := make(chan answer, 1)
+	go func() { standing <- p.events(tag) }()
+	token := p.token
+	if got := p.post("/holder/logout", "{}", ""); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	w.Apply(t, person, device, ra.KeyApp, "")
+	if got := <-standing; got.status == http.StatusOK {
+		t.Errorf("told after the holder signed out: %s", got.body)
+	}
+	if p.token = token; p.events("").status != http.StatusUnauthorized {
+		t.Error("asked after signing out")
+	}
+	p.signIn("doctor")
+	for range 9 {
+		w.Pass(time.Minute)
+		if got := p.events(""); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	w.Pass(2 * time.Minute)
+	want(t, "eleven minutes without the holder", p.get("/holder"), 401, "no-login", "")
+}

@@ -87,7 +87,7 @@ func (c *call) run(r route) (answer, error) {
 		}
 	}
 	if r.holder != anyHolder {
-		if err := c.authenticateHolder(r.holder); err != nil {
+		if err := c.authenticateHolder(r); err != nil {
 			return answer{}, err
 		}
 	}

@@ -52,7 +52,7 @@ func (c *call) certifyDevice() (answer, error) {
 }
 
 // authenticateHolder finds who is signed in, by the token that is bound to the connection's certificate (RFC 8705).
-func (c *call) authenticateHolder(h holder) error {
+func (c *call) authenticateHolder(r route) error {
 	values := c.Request().Header.Values("Authorization")
 	if len(values) != 1 {
 		return unauthenticated("no-login", "Nobody is signed in on this device. Sign in first.", nil)
@@ -63,10 +63,14 @@ func (c *call) authenticateHolder(h holder) error {
 	}
 	var err error
 	c.token = factor.Secret(token)
-	if c.login, err = c.api.Holders.Authenticate(c.ctx(), c.token, c.device.ID, c.thumbprint); err != nil {
+	find := c.api.Holders.Authenticate
+	if r.poll {
+		find = c.api.Holders.Known
+	}
+	if c.login, err = find(c.ctx(), c.token, c.device.ID, c.thumbprint); err != nil {
 		return err
 	}
-	if h == signedIn {
+	if r.holder == signedIn {
 		return ra.Refused(policy.PasswordInitial(c.login.MustChange))
 	}
 	return nil

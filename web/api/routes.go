@@ -28,6 +28,7 @@ type route struct {
 	do     func(*call) (answer, error)
 	holder holder
 	fresh  bool // what it answers is not to be kept for a repetition: secrets, and what is done as well twice
+	poll   bool // what an app asks by itself, which is no use of the login (HCA-8.1.1)
 	plain  bool // also without mutual TLS: a device that has no certificate yet comes for one
 }
 
@@ -68,7 +69,7 @@ var routes = append([]route{
 	{method: http.MethodGet, path: "/access-requests", signer: device, do: (*call).listAccess, holder: signedIn},
 	{method: http.MethodPost, path: "/access-requests/{request}/approval", signer: device, do: (*call).approveAccess, once: true, holder: signedIn},
 	{method: http.MethodPost, path: "/access-requests/{request}/denial", signer: device, do: (*call).denyAccess, once: true, holder: signedIn},
-	{method: http.MethodGet, path: "/events", signer: device, do: (*call).getEvents, holder: signedIn},
+	{method: http.MethodGet, path: "/events", signer: device, do: (*call).getEvents, holder: signedIn, poll: true},
 	{method: http.MethodPost, path: "/authorisations/{authorisation}/release", signer: device, do: (*call).releaseAuthorisation, once: true, holder: signedIn},
 	{method: http.MethodPost, path: "/authorisations/{authorisation}/denial", signer: device, do: (*call).denyAuthorisation, once: true, holder: signedIn},
 	{method: http.MethodGet, path: "/keys", signer: nobody, do: (*call).getKeys},

@@ -223,6 +223,9 @@ func (c *call) beginAuthorize() error {
 			return tooMany()
 		}
 	}
+	if w.asked.Scope == oauth.Credential && !c.api.byAccount.Take("certificate/"+string(w.asked.Sign.Certificate), c.api.Now()) {
+		return tooMany() // anybody can write the address: a holder is not to be asked without end
+	}
 	r, browser, err := c.api.Grants.Begin(c.ctx(), c.actor(), w.asked)
 	if err != nil {
 		return err
