@@ -28,7 +28,7 @@ func (s *Story) refusals() scene {
 			return "", err
 		}},
 		s.refusal("a replayed message", "HCA-8.1.4", func(ctx context.Context) error {
-			return s.submit(ctx, s.phoneCert.application, s.phoneCert.message, "")
+			return s.submit(ctx, s.phoneCert.application, s.phoneCert.message, "replayed")
 		}),
 		s.refusal("a message with one byte changed", "HCA-", s.fromCard(&good, s.wang.card, flip)),
 		s.refusal("a revoked card", "HCA-5.1.1", func(ctx context.Context) error {
@@ -178,7 +178,7 @@ func (s *Story) withMobile(ctx context.Context, w wish) error {
 	if err != nil {
 		return err
 	}
-	return s.submit(ctx, application, message, "")
+	return s.submit(ctx, application, message, "no card")
 }
 
 // countersigned has a good consent, and a request that an attacker's own phone countersigned.
