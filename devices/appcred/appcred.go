@@ -104,6 +104,7 @@ type Contact struct {
 type Tx interface {
 	Person(id ra.PersonID) (ra.PersonFacts, error)
 	Contact(id ra.PersonID) (Contact, error)
+	HolderFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)
 	DeviceFacts(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
 	AppFacts(id ra.DeviceID) (ra.AppFacts, error)
 	AcceptedBiometrics(code ra.InstitutionCode) ([]string, error)

@@ -61,7 +61,7 @@ func (s *Service) addressee(tx Tx, account string, device ra.DeviceID, e *ra.Eve
 		return nil, err
 	}
 	e.Object = object(a.Person)
-	if err := s.user(tx, a.Person, device); err != nil {
+	if _, err := s.user(tx, a.Person, device); err != nil {
 		if ra.KindOf(err) == ra.KindRefused {
 			e.Code, err = ra.AsError(err).Code, nil
 		}

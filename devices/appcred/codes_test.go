@@ -54,7 +54,7 @@ func TestCodeIsBound(t *testing.T) {
 		if _, err := w.try("lin", code(c)); err == nil {
 			t.Error("another person's code opens")
 		}
-		if _, err := w.Prove(t.Context(), w.chen, w.tablet, []appcred.Proof{code(c)}, appcred.ForSignature); err == nil {
+		if err := w.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{code(c)}, "an act"); err == nil {
 			t.Error("a code for a login makes a signature")
 		}
 		if _, err := w.Login(t.Context(), w.phone, appcred.Attempt{Account: "chen", Device: other, Proofs: []appcred.Proof{code(c)}}); err == nil {
@@ -218,7 +218,30 @@ func TestBiometric(t *testing.T) {
 		if at(own, appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sign(thief, c, appcred.ForLogin)}) == nil {
 			t.Error("another key opens")
 		}
+		act := func(p appcred.Proof, name string) error {
+			return w.ProveAct(t.Context(), w.chen, own, []appcred.Proof{p}, name)
+		}
+		released := appcred.Proof{Kind: policy.FactorBiometric, Signature: sign(key, "this act", appcred.ForSignature)}
+		if err := act(released, "this act"); err != nil {
+			t.Errorf("a signature's release: %v", err)
+		}
+		c = challenge(own)
+		for name, err := range map[string]error{
+			"for another act":     act(released, "that act"),
+			"of a login":          act(appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sign(key, c, appcred.ForLogin)}, c),
+			"with a challenge":    act(appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sign(key, c, appcred.ForSignature)}, "this act"),
+			"of another key":      act(appcred.Proof{Kind: policy.FactorBiometric, Signature: sign(thief, "this act", appcred.ForSignature)}, "this act"),
+			"for no act":          act(appcred.Proof{Kind: policy.FactorBiometric, Signature: sign(key, "", appcred.ForSignature)}, ""),
+			"for an act, a login": at(own, appcred.Proof{Kind: policy.FactorBiometric, Challenge: "this act", Signature: released.Signature}),
+		} {
+			if err == nil {
+				t.Errorf("a proof %s is taken", name)
+			}
+		}
 		w.bind(own)
+		if act(released, "this act") == nil {
+			t.Error("the key of an earlier binding releases a signature")
+		}
 		if at(own, proof(own)) == nil {
 			t.Error("the key of an earlier binding opens")
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"slices"
 	"time"
 
 	"certwindow/policy"
@@ -46,7 +47,7 @@ func (s *Service) Login(ctx context.Context, actor ra.Actor, at Attempt) (Grant,
 		if d, err = tx.DeviceFacts(at.Device, a.Person); err != nil || a.Person == "" {
 			return err
 		}
-		if stranger = s.user(tx, a.Person, at.Device); stranger != nil && ra.KindOf(stranger) != ra.KindRefused {
+		if _, stranger = s.user(tx, a.Person, at.Device); stranger != nil && ra.KindOf(stranger) != ra.KindRefused {
 			return stranger
 		}
 		return nil
@@ -61,7 +62,7 @@ func (s *Service) Login(ctx context.Context, actor ra.Actor, at Attempt) (Grant,
 	if stranger != nil {
 		judged = Account{} // as nobody's, which counts against nobody: else one device could lock every account
 	}
-	kinds, err := s.prove(ctx, judged, d, at.Proofs, ForLogin)
+	kinds, err := s.prove(ctx, judged, d, at.Proofs, ForLogin, "")
 	if k := ra.KindOf(err); stranger != nil && err != nil && k != ra.KindInternal && k != ra.KindUnavailable && k != ra.KindTooMany {
 		err = stranger
 	}
@@ -95,7 +96,7 @@ func (s *Service) admit(ctx context.Context, event ra.Event, a Account, d ra.Dev
 		case !there || fresh.Password != a.Password:
 			return ra.Refuse("HCA-8.2.6", "password-changed", "The password was changed meanwhile.", nil)
 		}
-		if err := s.user(tx, a.Person, d.ID); err != nil {
+		if d, err = s.user(tx, a.Person, d.ID); err != nil {
 			return err
 		}
 		g.Login = Login{Person: a.Person, Account: a.Name, Device: d.ID, Generation: d.Generation, Thumbprint: at.Thumbprint, Kinds: kinds,
@@ -106,20 +107,17 @@ func (s *Service) admit(ctx context.Context, event ra.Event, a Account, d ra.Dev
 }
 
 // user refuses whoever is no registered user of the device, or practises nowhere any more (HCA-7.3, HCA-3.7).
-func (s *Service) user(tx Tx, person ra.PersonID, device ra.DeviceID) error {
-	p, err := tx.Person(person)
+func (s *Service) user(tx Tx, person ra.PersonID, device ra.DeviceID) (ra.DeviceFacts, error) {
+	h, err := tx.HolderFacts(device, person)
 	if err != nil {
-		return err
+		return ra.DeviceFacts{}, err
 	}
-	d, err := tx.DeviceFacts(device, person)
-	if err != nil {
-		return err
-	}
+	d := h.Device
 	use := policy.DeviceUser(policy.DeviceUse{Registered: d.IsUser, State: string(d.State), SameInstitution: true})
 	if !use.Allowed {
 		use.Clause = "HCA-7.3"
 	}
-	return ra.Refused(policy.All(policy.Person(policy.Applicant{Active: p.Active, Member: p.MemberOf(d.Institution), SameHolder: true, SameName: true}), use))
+	return d, ra.Refused(policy.All(policy.Person(policy.Applicant{Active: h.Active, Member: slices.Contains(h.Institutions, d.Institution), SameHolder: true, SameName: true}), use))
 }
 
 var errNoLogin = ra.Errorf(ra.KindUnauthenticated, "no-login", nil, "Nobody is signed in on this device any more. Sign in again.")
@@ -148,15 +146,15 @@ func (s *Service) Known(ctx context.Context, token Secret, device ra.DeviceID, t
 			}
 			return err
 		}
-		d, err := tx.DeviceFacts(device, l.Person)
-		if err != nil {
-			return err
+		d, refusal := s.user(tx, l.Person, device)
+		if refusal != nil && ra.KindOf(refusal) != ra.KindRefused {
+			return refusal
 		}
 		if l.Device != device || l.Generation != d.Generation || l.Thumbprint != thumbprint || !now.Before(l.LastUsed.Add(s.IdleTime())) ||
 			!now.Before(l.StartedAt.Add(MaxLogin)) || now.Before(l.StartedAt) {
 			return errNoLogin
 		}
-		return s.user(tx, l.Person, device)
+		return refusal
 	})
 	if err != nil {
 		return Login{}, err

@@ -19,20 +19,25 @@ type Proof struct {
 	Kind      string // of policy.Factor…
 	Value     Secret
 	Signature []byte // of a biometric key, ASN.1 DER, over Statement
-	Challenge string // that the signature is over
+	Challenge string // that the signature is over, for a login
 }
 
 // maxProofs bounds what one attempt may hold.
 const maxProofs = 3
 
-// Statement is what a biometric key signs: the challenge that the window gave for this purpose.
-func Statement(purpose Purpose, challenge string) []byte {
-	return []byte("certwindow user verification v1\x00" + string(purpose) + "\x00" + challenge)
+// Statement is what a biometric key signs for a purpose: a challenge that the window gave for a login, the name of the
+// activation data for a signature.
+func Statement(purpose Purpose, bound string) []byte {
+	return []byte("certwindow user verification v1\x00" + string(purpose) + "\x00" + bound)
 }
 
-// Prove judges a holder's proofs on a device for a purpose, and uses codes up (HCA-7.4, HCA-8.2.6 to HCA-8.2.8). What
-// was wrong is told, since the caller has signed in before. It returns the kinds that were given.
-func (s *Service) Prove(ctx context.Context, person ra.PersonID, device ra.DeviceID, proofs []Proof, purpose Purpose) ([]string, error) {
+// ProveAct judges a holder's proofs on a device for a signature, and uses codes up (HCA-7.4, HCA-8.2.6 to HCA-8.2.8).
+// What was wrong is told, since the caller has signed in before. act is what a biometric key must have signed: a name
+// that the caller takes once and that stands for everything that is released, so that no challenge is kept for it.
+func (s *Service) ProveAct(ctx context.Context, person ra.PersonID, device ra.DeviceID, proofs []Proof, act string) error {
+	if act == "" {
+		return ra.Errorf(ra.KindInternal, "proof-unbound", nil, "What is to be proved has no name. Nothing was judged.")
+	}
 	var (
 		a Account
 		d ra.DeviceFacts
@@ -45,29 +50,28 @@ func (s *Service) Prove(ctx context.Context, person ra.PersonID, device ra.Devic
 		if err != nil {
 			return err
 		}
-		if d, err = tx.DeviceFacts(device, person); err != nil {
-			return err
-		}
-		return s.user(tx, person, device)
+		d, err = s.user(tx, person, device)
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := ra.Refused(policy.PasswordInitial(a.MustChange)); err != nil {
-		return nil, err
+		return err
 	}
-	return s.prove(ctx, a, d, proofs, purpose)
+	_, err = s.prove(ctx, a, d, proofs, ForSignature, act)
+	return err
 }
 
 // prove judges every proof. An account of nobody's is judged against a decoy, for as long.
-func (s *Service) prove(ctx context.Context, a Account, d ra.DeviceFacts, proofs []Proof, purpose Purpose) ([]string, error) {
+func (s *Service) prove(ctx context.Context, a Account, d ra.DeviceFacts, proofs []Proof, purpose Purpose, act string) ([]string, error) {
 	if len(proofs) > maxProofs {
 		return nil, ra.Errorf(ra.KindMalformed, "proofs", nil, "Too many proofs at once. Nothing was judged.")
 	}
 	rule := policy.Proofs{Shared: d.Shared}
 	var refusal error
 	for _, p := range proofs {
-		kind, err := s.proveOne(ctx, a, d, p, purpose)
+		kind, err := s.proveOne(ctx, a, d, p, purpose, act)
 		if k := ra.KindOf(err); err != nil && k != ra.KindRefused && k != ra.KindUnauthenticated && k != ra.KindMalformed {
 			return nil, err
 		}
@@ -96,7 +100,7 @@ func (s *Service) prove(ctx context.Context, a Account, d ra.DeviceFacts, proofs
 }
 
 // proveOne judges one proof, and returns the kind of a biometric one.
-func (s *Service) proveOne(ctx context.Context, a Account, d ra.DeviceFacts, p Proof, purpose Purpose) (biometric string, err error) {
+func (s *Service) proveOne(ctx context.Context, a Account, d ra.DeviceFacts, p Proof, purpose Purpose, act string) (biometric string, err error) {
 	switch p.Kind {
 	case policy.FactorPassword:
 		return "", s.checkPassword(ctx, a, p.Value)
@@ -107,7 +111,7 @@ func (s *Service) proveOne(ctx context.Context, a Account, d ra.DeviceFacts, p P
 	case policy.FactorCode:
 		return "", s.counted(ctx, a, CodeFailures, func() (bool, error) { return s.checkCode(ctx, a, d, p.Value, purpose, true) })
 	case policy.FactorBiometric:
-		return s.checkBiometric(ctx, a, d, p, purpose)
+		return s.checkBiometric(ctx, a, d, p, purpose, act)
 	}
 	return "", ra.Refused(policy.HolderProofs(policy.Proofs{Kinds: []string{p.Kind}}))
 }
@@ -215,21 +219,29 @@ func (s *Service) checkHOTP(ctx context.Context, a Account, code Secret) (ok boo
 	return ok, err
 }
 
-// checkBiometric verifies the signature of a key that the platform uses only after verifying its user, over a
-// challenge of the window's that is used up (HCA-8.2.8). A signature cannot be guessed, so failures are not counted.
-func (s *Service) checkBiometric(ctx context.Context, a Account, d ra.DeviceFacts, p Proof, purpose Purpose) (kind string, err error) {
+// checkBiometric verifies the signature of a key that the platform uses only after verifying its user (HCA-8.2.8): for a
+// login over a challenge of the window's that is used up, for a signature over the act that it releases. It cannot be
+// guessed, so failures are not counted.
+func (s *Service) checkBiometric(ctx context.Context, a Account, d ra.DeviceFacts, p Proof, purpose Purpose, act string) (kind string, err error) {
 	refused := ra.Refuse("HCA-8.2.8", "biometric-wrong", "The biometric proof is not right. Nothing was changed.", nil)
 	var keys []Biometric
 	if err := s.Store.ViewAccounts(ctx, func(tx Tx) error { keys, err = tx.Biometrics(a.Person, d.ID); return err }); err != nil {
 		return "", err
 	}
-	digest := sha256.Sum256(Statement(purpose, p.Challenge))
+	bound := p.Challenge
+	if purpose == ForSignature {
+		bound = act
+	}
+	digest := sha256.Sum256(Statement(purpose, bound))
 	i := slices.IndexFunc(keys, func(b Biometric) bool {
 		pub, err := userKey(b.SPKI)
 		return err == nil && b.Generation == d.Generation && ecdsa.VerifyASN1(pub, digest[:], p.Signature)
 	})
-	if i < 0 || p.Challenge == "" {
+	switch {
+	case i < 0 || bound == "" || purpose == ForSignature && p.Challenge != "":
 		return "", refused
+	case purpose == ForSignature:
+		return keys[i].Kind, nil
 	}
 	used, err := s.checkCode(ctx, a, d, Secret(p.Challenge), purpose, false)
 	if err == nil && !used {

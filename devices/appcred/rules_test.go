@@ -112,7 +112,7 @@ func TestInitialPassword(t *testing.T) {
 		if !g.Login.MustChange {
 			t.Error("it is not said that it must be changed")
 		}
-		_, err = w.Prove(t.Context(), w.chen, w.tablet, []appcred.Proof{pw(c.Password)}, appcred.ForSignature)
+		err = w.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{pw(c.Password)}, "an act")
 		refused(t, "a signature", err, "password-must-change")
 		if err := w.ChangePassword(t.Context(), w.phone, g.Token, g.Login, c.Password, "correct horse"); err != nil {
 			t.Fatal(err)

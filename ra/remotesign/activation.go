@@ -1,7 +1,6 @@
 package remotesign
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -11,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -88,7 +88,17 @@ func openActivation(token string, deviceSPKI []byte) (a Activation, name [32]byt
 	if err := json.Unmarshal(payload, &a, json.RejectUnknownMembers(true)); err != nil {
 		return a, name, err
 	}
-	return a, sha256.Sum256([]byte(token[:bytes.LastIndexByte([]byte(token), '.')])), nil
+	return a, signedName(token[:strings.LastIndexByte(token, '.')]), nil
+}
+
+// signedName names activation data by what the device's key signs of it: the JWS's header and payload.
+func signedName(signed string) [sha256.Size]byte { return sha256.Sum256([]byte(signed)) }
+
+// ActivationName is what a holder's biometric key signs to release an activation (HCA-8.2.8): hex SHA-256 of the JWS
+// without its last part, so that the signature is worth nothing with other activation data.
+func ActivationName(token string) string {
+	name := signedName(token[:max(strings.LastIndexByte(token, '.'), 0)])
+	return hex.EncodeToString(name[:])
 }
 
 func deviceKey(spki []byte) (*ecdsa.PublicKey, error) {

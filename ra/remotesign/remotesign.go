@@ -82,8 +82,7 @@ type Keys interface {
 type Factor struct {
 	Kind      string
 	Value     hsm.Secret
-	Signature []byte // of a key that the platform gives out after the holder's fingerprint or face
-	Challenge string // that the signature is over
+	Signature []byte // over the activation's name, of a key that the platform uses after the holder's fingerprint or face
 }
 
 // NewFactor makes a Factor of a value that a phone sent; the caller may wipe value afterwards.
@@ -92,9 +91,10 @@ func NewFactor(kind string, value []byte) Factor {
 }
 
 // Factors proves that a person is at a device (HCA-7.4). It refuses by an ra.Error and writes its own audit row. The
-// purpose is bound into what is proved where the kind of factor can do that; here it names the act and its challenge.
+// act is bound into what is proved where the kind of factor can do that: it is the name of the activation data
+// (ActivationName), which covers every hash, label, client and secret, and which is taken once.
 type Factors interface {
-	Prove(ctx context.Context, actor ra.Actor, person ra.PersonID, device ra.DeviceID, factors []Factor, purpose string) error
+	Prove(ctx context.Context, actor ra.Actor, person ra.PersonID, device ra.DeviceID, factors []Factor, act string) error
 }
 
 // Client is a system that may ask for signatures.

@@ -217,8 +217,8 @@ func (c *call) challenge() (answer, error) {
 	if err := words("account", b.Account, maxAccount); err != nil {
 		return answer{}, err
 	}
-	if b.Purpose != appcred.ForLogin && b.Purpose != appcred.ForSignature {
-		return answer{}, malformed("purpose", "The purpose is login or signature. Nothing was changed.")
+	if b.Purpose != appcred.ForLogin {
+		return answer{}, malformed("purpose", "The purpose is login: for a signature the biometric key signs the activation data's name. Nothing was changed.")
 	}
 	if !c.api.byLogin.Take(string(c.device.ID), c.api.Now()) {
 		return answer{}, tooMany()

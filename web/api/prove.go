@@ -11,13 +11,11 @@ import (
 // Factors have the holders' accounts judge what a holder gives with a signature's release (HCA-7.4).
 type Factors struct{ Accounts *appcred.Service }
 
-// Prove implements remotesign.Factors. What is wrong is told, and counted: the holder has signed in before. The act
-// itself is bound by the activation data that the device's key signs.
-func (f Factors) Prove(ctx context.Context, _ ra.Actor, person ra.PersonID, device ra.DeviceID, factors []remotesign.Factor, _ string) error {
+// Prove implements remotesign.Factors. What is wrong is told, and counted: the holder has signed in before.
+func (f Factors) Prove(ctx context.Context, _ ra.Actor, person ra.PersonID, device ra.DeviceID, factors []remotesign.Factor, act string) error {
 	given := make([]appcred.Proof, 0, len(factors))
 	for _, x := range factors {
-		given = append(given, appcred.Proof{Kind: x.Kind, Value: appcred.Secret(x.Value.Bytes()), Signature: x.Signature, Challenge: x.Challenge})
+		given = append(given, appcred.Proof{Kind: x.Kind, Value: appcred.Secret(x.Value.Bytes()), Signature: x.Signature})
 	}
-	_, err := f.Accounts.Prove(ctx, person, device, given, appcred.ForSignature)
-	return err
+	return f.Accounts.ProveAct(ctx, person, device, given, act)
 }

@@ -48,7 +48,6 @@ type factorBody struct {
 	Kind      string `json:"kind"`
 	Value     string `json:"value"`
 	Signature string `json:"signature,omitempty"`
-	Challenge string `json:"challenge,omitempty"`
 }
 
 // maxFactors is how many proofs of a holder one release has at most.
@@ -67,7 +66,6 @@ func (r release) read() (out remotesign.Release, err error) {
 			return out, err
 		}
 		one := remotesign.NewFactor(f.Kind, []byte(f.Value))
-		one.Challenge = f.Challenge
 		if f.Signature != "" {
 			if one.Signature, err = octets("signature", f.Signature); err != nil {
 				return out, err

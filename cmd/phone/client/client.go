@@ -42,10 +42,11 @@ type Phone struct {
 	now      func() time.Time
 	state    state
 	http     *http.Client
-	password string                                   // see SetPassword
-	factors  func(challenge string) ([]Factor, error) // see SetFactors
-	cert     *tls.Certificate                         // for mutual TLS, once the window has issued it
-	token    string                                   // of the holder who is signed in
+	password string                                  // see SetPassword
+	factor   string                                  // see SetFactor
+	proof    func(activation string) (Factor, error) // see SetFactor
+	cert     *tls.Certificate                        // for mutual TLS, once the window has issued it
+	token    string                                  // of the holder who is signed in
 }
 
 // state is what a phone remembers beside its keys. It holds no secret.

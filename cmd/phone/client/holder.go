@@ -114,7 +114,7 @@ func (p *Phone) Logout(ctx context.Context) error {
 
 // ProveBy has the holder prove who he is by his account's password at each release of a signature.
 func (p *Phone) ProveBy(password appcred.Secret) {
-	p.SetFactors(func(string) ([]Factor, error) {
-		return []Factor{{Kind: policy.FactorPassword, Value: password.Reveal()}}, nil
+	p.SetFactor(policy.FactorPassword, func(string) (Factor, error) {
+		return Factor{Kind: policy.FactorPassword, Value: password.Reveal()}, nil
 	})
 }

@@ -32,12 +32,13 @@ type Factor struct {
 	Kind      string `json:"kind"`
 	Value     string `json:"value"`
 	Signature []byte `json:"signature,omitempty"`
-	Challenge string `json:"challenge,omitempty"`
 }
 
-// SetFactors says how the holder proves who they are when a signature is released: fn is asked with the window's
-// challenge.
-func (p *Phone) SetFactors(fn func(challenge string) ([]Factor, error)) { p.factors = fn }
+// SetFactor says by which kind of proof the holder releases signatures: fn is asked for it with the activation data that
+// it releases, a compact JWS.
+func (p *Phone) SetFactor(kind string, fn func(activation string) (Factor, error)) {
+	p.factor, p.proof = kind, fn
+}
 
 // Signatures is what a release came to. In a batch that a rule stopped, those before it are there.
 type Signatures struct {
@@ -241,31 +242,23 @@ func (p *Phone) release(ctx context.Context, a remotesign.Activation, hashes []H
 	if r.Secret, err = hsm.SealActivation(key, a.SecretInfo(), secret); err != nil {
 		return r, err
 	}
-	if r.Factors, err = p.prove(a.Challenge); err != nil {
-		return r, err
+	if p.proof == nil {
+		return r, errors.New("say first how the holder proves who he is: his account's password, a code, or a biometric key")
 	}
 	items := make([]remotesign.Item, len(hashes))
 	for i, h := range hashes {
 		items[i] = remotesign.Item{Hash: h.Hash, Title: h.Title, Patients: h.Patients, Source: h.Source}
 	}
-	for i, f := range r.Factors {
-		if i > 0 {
-			a.Factor += "+"
-		}
-		a.Factor += f.Kind
-	}
+	a.Factor = p.factor
 	sum, now := sha256.Sum256(r.Secret), p.now().Unix()
 	a.ID, a.Count, a.Hashes, a.Secret = rand.Text(), len(items), hex.EncodeToString(remotesign.ItemsDigest(a.HashAlgorithm, items)), hex.EncodeToString(sum[:])
 	a.IssuedAt, a.Expires = now, now+activationLife
-	r.Activation, err = p.signActivation(a)
-	return r, err
-}
-
-func (p *Phone) prove(challenge string) ([]Factor, error) {
-	if p.factors == nil {
-		return nil, errors.New("say first how the holder proves who he is: his account's password, a code, or a biometric key")
+	if r.Activation, err = p.signActivation(a); err != nil {
+		return r, err
 	}
-	return p.factors(challenge)
+	f, err := p.proof(r.Activation)
+	r.Factors = []Factor{f}
+	return r, err
 }
 
 func (p *Phone) signActivation(a remotesign.Activation) (string, error) {
