@@ -49,7 +49,7 @@ func (s *Store) UpdateAccounts(ctx context.Context, fn func(appcred.Tx) error) e
 
 // ViewAccounts runs fn without changing anything.
 func (s *Store) ViewAccounts(ctx context.Context, fn func(appcred.Tx) error) error {
-	return mapError(fn(accountTx{&tx{db: s.db.WithContext(ctx), s: s}}))
+	return mapError(fn(accountTx{&tx{db: s.prepared(ctx), s: s}}))
 }
 
 func (t accountTx) Person(id ra.PersonID) (ra.PersonFacts, error) { return t.s.PersonFacts(t.db, id) }

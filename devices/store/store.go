@@ -71,7 +71,12 @@ func (s *Store) Update(ctx context.Context, fn func(devices.Tx) error) error {
 
 // View runs fn without changing anything.
 func (s *Store) View(ctx context.Context, fn func(devices.Tx) error) error {
-	return mapError(fn(&tx{db: s.db.WithContext(ctx), s: s}))
+	return mapError(fn(&tx{db: s.prepared(ctx), s: s}))
+}
+
+// prepared keeps the statements of readings, each prepared once for a connection.
+func (s *Store) prepared(ctx context.Context) *gorm.DB {
+	return s.db.Session(&gorm.Session{Context: ctx, PrepareStmt: true})
 }
 
 // In is the register inside a transaction of the registration authority's. Its Audit does nothing: whoever opened the

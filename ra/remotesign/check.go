@@ -21,7 +21,7 @@ type facts struct {
 // go together (HCA-5.1.2).
 func (s *Service) allowed(ctx context.Context, device ra.DeviceID, w Authorisation) (f facts, err error) {
 	err = s.Store.View(ctx, func(tx Tx) error {
-		if f.certificate, f.device, err = s.usable(tx, device, w.Certificate); err != nil {
+		if f.certificate, f.device, err = s.usable(tx, device, w.Certificate, w.Person); err != nil {
 			return err
 		}
 		c := f.certificate

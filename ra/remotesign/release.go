@@ -17,6 +17,9 @@ type Release struct {
 	Activation string   // a compact JWS by the device's key
 	Secret     []byte   // the phone's secret, encrypted to the window's activation key (hsm.SealActivation)
 	Factors    []Factor // the proof of the holder
+	// Taken is committed together with the signatures where they are one Chunk at most, or not at all: by it the caller
+	// takes the request itself. It may run more than once, each time from the beginning. Nil: nothing.
+	Taken func(tx Tx, o Outcome) error
 }
 
 // Outcome is what became of a release.
@@ -54,7 +57,8 @@ type Own struct {
 	Scope         string
 	HashAlgorithm string
 	Items         []Item
-	Challenge     string // from Challenge
+	Challenge     string      // from Challenge
+	Holder        ra.PersonID // who is signed in on the device: another's certificate is none (HCA-7.4)
 }
 
 // Sign signs what the holder's own app asks for, released in the same call. The signatures come back at once.
@@ -66,7 +70,7 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, device ra.DeviceID, 
 	if err := checkItems(own.HashAlgorithm, own.Items); err != nil {
 		return Outcome{}, s.refused(ctx, e, err)
 	}
-	f, err := s.allowed(ctx, device, Authorisation{Certificate: own.Certificate, Client: DeviceClient, Scope: own.Scope})
+	f, err := s.allowed(ctx, device, Authorisation{Certificate: own.Certificate, Person: own.Holder, Client: DeviceClient, Scope: own.Scope})
 	if f.certificate.Institution != "" {
 		e.Institution = f.certificate.Institution
 	}
@@ -93,23 +97,24 @@ type run struct {
 	key        hsm.WrappedKey
 	moved      int // the generation that key was under before it was moved in this run; 0: it was not
 	binding    hsm.Binding
+	taken      func(Tx, Outcome) error
 	out        [][]byte
 }
 
-// chunk is how many hashes are signed between two checks.
-const chunk = 50
+// Chunk is how many hashes are signed between two checks, and committed together.
+const Chunk = 50
 
 // carryOut does the whole of a release: the checks, the holder's proof, and the signatures, chunk by chunk.
 func (s *Service) carryOut(ctx context.Context, a Authorisation, f facts, r Release, e ra.Event) (Outcome, error) {
 	ctx, stop := context.WithTimeout(ctx, signTime)
 	defer stop()
-	x := &run{Authorisation: a, actor: e.Actor, event: e}
+	x := &run{Authorisation: a, actor: e.Actor, event: e, taken: r.Taken}
 	defer x.wipe(r.Factors)
 	if err := s.open(ctx, x, f, r); err != nil {
 		return Outcome{}, s.refused(ctx, e, err)
 	}
-	for from := 0; from < len(a.Items); from += chunk {
-		err := s.signChunk(ctx, x, from, min(from+chunk, len(a.Items)))
+	for from := 0; from < len(a.Items); from += Chunk {
+		err := s.signChunk(ctx, x, from, min(from+Chunk, len(a.Items)))
 		if err == nil {
 			continue
 		}
@@ -242,6 +247,11 @@ func (s *Service) signed(ctx context.Context, x *run, e ra.Event, from int, sigs
 		}
 		if err := s.record(tx, x, from, sigs); err != nil {
 			return err
+		}
+		if x.taken != nil && x.Count <= Chunk {
+			if err := x.taken(tx, Outcome{Signatures: sigs}); err != nil {
+				return err
+			}
 		}
 		return tx.Audit(e)
 	})

@@ -28,7 +28,7 @@ func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID
 	var c ra.Certificate
 	e := ra.Event{Actor: actor, Act: "status.statement", Object: certificateObject(id)}
 	err := s.Store.View(ctx, func(tx Tx) (err error) {
-		c, _, err = s.usable(tx, device, id)
+		c, _, err = s.usable(tx, device, id, "")
 		return err
 	})
 	if err != nil {
@@ -61,12 +61,12 @@ func (s *Service) ActivationStatement() (string, error) {
 }
 
 // usable loads a certificate for the device it was made for and judges whether its key may be used now: by
-// this holder, on this device (HCA-7.2, HCA-7.3), in the app that runs there (HCA-6.1, HCA-8.2.1).
-func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID) (c ra.Certificate, d ra.DeviceFacts, err error) {
+// its holder (who is named where he is known), on this device (HCA-7.2, HCA-7.3), in the app that runs there (HCA-6.1, HCA-8.2.1).
+func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID, holder ra.PersonID) (c ra.Certificate, d ra.DeviceFacts, err error) {
 	if c, err = tx.Certificate("", id); err != nil {
 		return c, d, err
 	}
-	if c.DeviceID != device {
+	if c.DeviceID != device || holder != "" && c.PersonID != holder {
 		return c, d, ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
 	}
 	h, err := tx.Holder(device, c.PersonID)

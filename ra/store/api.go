@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"time"
 
 	"gorm.io/gorm"
@@ -20,9 +19,8 @@ const nonceRequest ra.NoncePurpose = "request"
 // UseRequestNonce uses up a nonce that a device key chose for one request; it fails under HCA-8.1.4 when the
 // key used it before. It is remembered until the given moment, after which the request's own age refuses it.
 func (s *Store) UseRequestNonce(ctx context.Context, keyHash, value string, now, until time.Time) error {
-	sum := sha256.Sum256([]byte("certwindow request nonce\x00" + keyHash + "\x00" + value))
 	used := now.UTC()
-	row := nonce{Hash: sum[:], Purpose: nonceRequest, ExpiresAt: until.UTC(), RedeemedAt: &used}
+	row := nonce{Hash: nonceHash(keyHash, value), Purpose: nonceRequest, ExpiresAt: until.UTC(), RedeemedAt: &used}
 	fresh := false
 	err := s.Together(ctx, func(tx *Tx) error {
 		res := tx.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
@@ -30,7 +28,7 @@ func (s *Store) UseRequestNonce(ctx context.Context, keyHash, value string, now,
 		return res.Error
 	})
 	if err == nil && !fresh {
-		err = ra.Refuse("HCA-8.1.4", "nonce-used", "This request was received before. Nothing was done again; sign a new one.", nil)
+		err = nonceUsed()
 	}
 	return err
 }
@@ -105,7 +103,7 @@ func begin(db *gorm.DB, a Attempt, request [32]byte, now, until time.Time) (befo
 		}
 		return nil, underWay(), nil
 	case !bytes.Equal(old.BodyHash, request[:]):
-		return nil, ra.Errorf(ra.KindConflict, "idempotency-key-reused", nil, "This Idempotency-Key was used for another request. Nothing was done; take a new key."), nil
+		return nil, keyReused(), nil
 	case old.Status == 0:
 		return nil, underWay(), nil
 	}

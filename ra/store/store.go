@@ -75,7 +75,7 @@ func (s *Store) update(db *gorm.DB, fn func(*Tx) error) error {
 // View runs fn outside any transaction: each of its statements sees the database at its own moment. What is
 // decided by it is judged again in the Update that acts on it.
 func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
-	return mapError(fn(&Tx{db: s.db.WithContext(ctx), s: s, reads: true}))
+	return mapError(fn(&Tx{db: s.prepared(ctx), s: s, reads: true}))
 }
 
 // Audit adds a row to this transaction (HCA-8.1.6).

@@ -63,7 +63,7 @@ func (s *Store) Together(ctx context.Context, fn func(*Tx) error) error {
 	}
 }
 
-// prepared keeps the statements that signatures need over and over, each prepared once for a connection. No job can be
+// prepared keeps the statements that are needed over and over, each prepared once for a connection. No job can be
 // enqueued in its transactions.
 func (s *Store) prepared(ctx context.Context) *gorm.DB {
 	return s.db.Session(&gorm.Session{Context: ctx, PrepareStmt: true})

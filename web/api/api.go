@@ -96,6 +96,8 @@ type Requests interface {
 	BeginAttempt(ctx context.Context, principal, key string, request [32]byte, now, until time.Time) (store.Attempt, *store.Answer, error)
 	EndAttempt(ctx context.Context, a store.Attempt, answer store.Answer, until time.Time) error
 	DropAttempt(ctx context.Context, a store.Attempt) error
+	Before(ctx context.Context, r store.Sent, now time.Time) (*store.Answer, error)
+	Keep(ctx context.Context, r store.Sent, a store.Answer, now time.Time) error
 	ForgetRequests(ctx context.Context, now time.Time) error
 }
 

@@ -113,7 +113,7 @@ func renderDocs(source []byte, table []route) ([]byte, error) {
 			return nil, fmt.Errorf("api: the contract has no %s %s", r.method, r.path)
 		}
 		view.Operations = append(view.Operations, operationView{operation: op, Method: r.method, Path: prefix + r.path,
-			Takes: op.RequestBody.Content.schema(), Signed: r.signer != nobody, Once: r.once, Answers: answersOf(op)})
+			Takes: op.RequestBody.Content.schema(), Signed: r.signer != nobody, Once: r.once || r.joined, Answers: answersOf(op)})
 	}
 	for _, s := range doc.Components.Schemas {
 		text, err := yaml.Marshal(s.Value)

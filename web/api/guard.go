@@ -17,6 +17,7 @@ import (
 	"certwindow/devices/appcred/factor"
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/store"
 	"certwindow/web/api/httpsig"
 	"certwindow/web/problem"
 )
@@ -26,6 +27,7 @@ type call struct {
 	echo.Context
 	api    *API
 	body   []byte
+	sent   store.Sent      // of a signed request
 	device devices.Device  // who signed, where the route is for devices
 	held   devices.Binding // whose key signed, where the route is for a binding
 	key    []byte          // SubjectPublicKeyInfo of the key that signed, where the route is for a new key
@@ -76,7 +78,7 @@ func (c *call) run(r route) (answer, error) {
 		return answer{}, err
 	}
 	if r.signer != nobody {
-		if err := c.authenticate(r.signer); err != nil {
+		if err := c.authenticate(r); err != nil {
 			return answer{}, err
 		}
 		c.api.tidy(c.ctx())
@@ -155,7 +157,8 @@ func unauthenticated(code, detail string, cause error) error {
 }
 
 // authenticate proves who sent the request (HCA-8.1.3), and that it was not taken before (HCA-8.1.4).
-func (c *call) authenticate(s signer) error {
+func (c *call) authenticate(r route) error {
+	s := r.signer
 	if s != device && !c.api.byAddress.Take(throttle.Network(c.RealIP()), c.api.Now()) {
 		return tooMany()
 	}
@@ -182,13 +185,21 @@ func (c *call) authenticate(s signer) error {
 	if s == device && !c.api.byDevice.Take(string(c.device.ID), now) {
 		return tooMany()
 	}
-	if err := c.api.Requests.UseRequestNonce(c.ctx(), v.Params().KeyID, v.Params().Nonce, now, now.Add(3*httpsig.Skew)); err != nil {
-		return err
+	c.sent = store.Sent{KeyHash: v.Params().KeyID, Nonce: v.Params().Nonce, NonceUntil: now.Add(3 * httpsig.Skew)}
+	if !r.joined {
+		if err := c.useNonce(); err != nil {
+			return err
+		}
 	}
 	if s == device {
 		return c.checkIn()
 	}
 	return nil
+}
+
+// useNonce takes a request by its nonce alone.
+func (c *call) useNonce() error {
+	return c.api.Requests.UseRequestNonce(c.ctx(), c.sent.KeyHash, c.sent.Nonce, c.api.Now(), c.sent.NonceUntil)
 }
 
 // signingKey finds the key that is said to have signed.

@@ -24,6 +24,7 @@ type route struct {
 	path   string // as in openapi.yaml
 	signer signer
 	once   bool // needs an Idempotency-Key
+	joined bool // takes its nonce and its Idempotency-Key itself, in the transaction of what it does
 	most   int  // bytes of its body; 0: maxBody
 	do     func(*call) (answer, error)
 	holder holder
@@ -63,7 +64,7 @@ var routes = append([]route{
 	{method: http.MethodGet, path: "/certificates", signer: device, do: (*call).listCertificates, holder: signedIn},
 	{method: http.MethodGet, path: "/certificates/{certificate}/status", signer: device, do: (*call).getStatus, holder: signedIn},
 	{method: http.MethodGet, path: "/certificates/{certificate}/challenge", signer: device, do: (*call).getChallenge, holder: signedIn},
-	{method: http.MethodPost, path: "/certificates/{certificate}/signatures", signer: device, do: (*call).signHashes, once: true, most: maxBatch, holder: signedIn},
+	{method: http.MethodPost, path: "/certificates/{certificate}/signatures", signer: device, do: (*call).signHashes, joined: true, most: maxBatch, holder: signedIn},
 	{method: http.MethodGet, path: "/certificates/{certificate}/authorisations", signer: device, do: (*call).listAuthorisations, holder: signedIn},
 	{method: http.MethodGet, path: "/authorisations", signer: device, do: (*call).listAllAuthorisations, holder: signedIn},
 	{method: http.MethodGet, path: "/access-requests", signer: device, do: (*call).listAccess, holder: signedIn},

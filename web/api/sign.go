@@ -129,14 +129,21 @@ func (c *call) signHashes() (answer, error) {
 		}
 		own.Items = append(own.Items, remotesign.Item{Hash: digest, Title: h.Title, Patients: h.Patients, Source: h.Source})
 	}
-	if err := c.own(own.Certificate); err != nil {
+	own.Holder = c.login.Person
+	sign := func(c *call) (answer, error) {
+		out, err := c.api.Keys.Sign(c.ctx(), c.actor(), c.device.ID, own, r)
+		if err != nil {
+			return answer{}, err
+		}
+		return outcomeOf(out, true)
+	}
+	if len(own.Items) <= remotesign.Chunk {
+		return c.joined(&r, sign)
+	}
+	if err := c.useNonce(); err != nil {
 		return answer{}, err
 	}
-	out, err := c.api.Keys.Sign(c.ctx(), c.actor(), c.device.ID, own, r)
-	if err != nil {
-		return answer{}, err
-	}
-	return outcomeOf(out, true)
+	return c.once(sign)
 }
 
 type authorisation struct {

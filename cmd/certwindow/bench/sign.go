@@ -15,10 +15,12 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"certwindow/devices/appcred"
 	"certwindow/hsm"
 	"certwindow/policy"
 	"certwindow/ra"
@@ -55,7 +57,7 @@ func signing(ctx context.Context, o Options) ([]Figure, error) {
 		return nil, err
 	}
 	defer tok.Close()
-	h, err := newHouse(ctx, tok, dir)
+	h, err := newHouse(ctx, tok, "sqlite:"+filepath.Join(dir, "window.db"))
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +67,9 @@ func signing(ctx context.Context, o Options) ([]Figure, error) {
 		if all[i], err = h.enrolled(ctx, i); err != nil {
 			return nil, err
 		}
+	}
+	if _, _, err := h.load(ctx, all, 1, time.Second); err != nil { // connections are made, statements prepared
+		return nil, err
 	}
 	before, err := h.bare(ctx, o.For)
 	if err != nil {
@@ -118,11 +123,9 @@ func (h *house) load(ctx context.Context, all []*benchPhone, size int, span time
 	begun := time.Now()
 	for w := range atOnce {
 		group.Go(func() {
-			client := &http.Client{Transport: &http.Transport{TLSClientConfig: h.client}, Timeout: 30 * time.Second}
-			defer client.CloseIdleConnections()
 			for n := 0; time.Since(begun) < span && errs[w] == nil; n++ {
 				start := time.Now()
-				errs[w] = all[w+atOnce*(n%(len(all)/atOnce))].sign(ctx, client, size)
+				errs[w] = all[w+atOnce*(n%(len(all)/atOnce))].sign(ctx, size)
 				took[w] = append(took[w], time.Since(start))
 			}
 		})
@@ -141,7 +144,10 @@ func (h *house) load(ctx context.Context, all []*benchPhone, size int, span time
 // benchPhone is a phone that does what it must and nothing else.
 type benchPhone struct {
 	house       *house
+	client      *http.Client // with the device's certificate
+	token       string       // of the holder's login
 	key         *ecdsa.PrivateKey
+	finger      *ecdsa.PrivateKey // user-verified
 	keyID       string
 	secret      []byte
 	device      ra.DeviceID
@@ -151,7 +157,7 @@ type benchPhone struct {
 }
 
 // sign has hashes signed with one release.
-func (p *benchPhone) sign(ctx context.Context, client *http.Client, size int) error {
+func (p *benchPhone) sign(ctx context.Context, size int) error {
 	if p.challenge == "" { // good for ten minutes
 		var err error
 		if p.challenge, _, err = p.house.sign.Challenge(ctx, p.device, p.certificate); err != nil {
@@ -168,10 +174,11 @@ func (p *benchPhone) sign(ctx context.Context, client *http.Client, size int) er
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", rand.Text())
+	r.Header.Set("Authorization", "Bearer "+p.token)
 	if err := httpsig.Sign(r, body, p.key, httpsig.Params{Created: time.Now(), Nonce: rand.Text(), KeyID: p.keyID}); err != nil {
 		return err
 	}
-	res, err := client.Do(r)
+	res, err := p.client.Do(r)
 	if err != nil {
 		return err
 	}
@@ -190,7 +197,7 @@ func (p *benchPhone) sign(ctx context.Context, client *http.Client, size int) er
 // body is the request for size hashes that were never there before.
 func (p *benchPhone) body(size int) ([]byte, error) {
 	a := remotesign.Activation{ID: rand.Text(), Challenge: p.challenge, Certificate: string(p.certificate), Client: string(remotesign.DeviceClient), Scope: "EMR-SIGN",
-		HashAlgorithm: "SHA-256", Factor: policy.FactorPassword, Count: size, IssuedAt: time.Now().Unix(), Expires: time.Now().Unix() + 60}
+		HashAlgorithm: "SHA-256", Factor: policy.FactorBiometric, Count: size, IssuedAt: time.Now().Unix(), Expires: time.Now().Unix() + 60}
 	items, hashes := make([]remotesign.Item, size), make([]map[string]any, size)
 	for i := range items {
 		p.made++
@@ -208,7 +215,12 @@ func (p *benchPhone) body(size int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(map[string]any{"activation": jws, "secret": sealed, "factors": []map[string]string{{"kind": policy.FactorPassword, "value": ""}},
+	digest := sha256.Sum256(appcred.Statement(appcred.ForSignature, remotesign.ActivationName(jws)))
+	touched, err := ecdsa.SignASN1(rand.Reader, p.finger, digest[:])
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"activation": jws, "secret": sealed, "factors": []map[string]any{{"kind": policy.FactorBiometric, "value": "", "signature": touched}},
 		"scope": "EMR-SIGN", "hash_algorithm": "SHA-256", "challenge": p.challenge, "hashes": hashes})
 }
 
