@@ -66,7 +66,7 @@ func (s *Service) Credentials(ctx context.Context, client ClientID, person ra.Pe
 		}
 		out = nil
 		for _, x := range list {
-			_, _, err := s.usable(tx, x.DeviceID, x.ID)
+			_, _, err := s.usable(tx, x.DeviceID, x.ID, x.PersonID)
 			if k := ra.KindOf(err); err != nil && (k == ra.KindUnavailable || k == ra.KindInternal) {
 				return err
 			}
