@@ -35,6 +35,7 @@ import (
 	"certwindow/ra"
 	"certwindow/ra/enrol"
 	"certwindow/ra/jobs"
+	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
@@ -121,6 +122,14 @@ func (noSystems) Client(context.Context, remotesign.ClientID) (remotesign.Client
 	return remotesign.Client{}, ra.Errorf(ra.KindNotFound, "client-unknown", nil, "There is no such system.")
 }
 
+// Waiting implements api.Access: none of them asks for access.
+func (noSystems) Waiting(context.Context, ra.PersonID) ([]oauth.Request, error) { return nil, nil }
+
+// Answer implements api.Access.
+func (noSystems) Answer(context.Context, ra.Actor, ra.PersonID, string, bool) error {
+	return ra.Errorf(ra.KindNotFound, "not-found", nil, "No system asks for access.")
+}
+
 func (h *house) serve(ctx context.Context) error {
 	statement, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -144,7 +153,7 @@ func (h *house) serve(ctx context.Context) error {
 	if h.devices, err = deviceca.New(root, statement, time.Now, rand.Reader); err != nil {
 		return err
 	}
-	phones, err := api.New(api.Config{Now: time.Now, Log: quiet, Devices: h.register, Authority: h.devices, Holders: h.holders, Keys: h.sign, Requests: h.store,
+	phones, err := api.New(api.Config{Now: time.Now, Log: quiet, Devices: h.register, Authority: h.devices, Holders: h.holders, Access: noSystems{}, Keys: h.sign, Requests: h.store,
 		Apps: h.register, TrustList: func() (string, error) { return "", errors.ErrUnsupported },
 		Enrolments:   enrol.NewService(store.EnrolStore{Store: h.store}, nil, h.token, nil, enrol.Config{}, time.Now, rand.Reader),
 		Delivery:     enrol.NewDelivery(store.DeliveryStore{Store: h.store}, time.Now),
