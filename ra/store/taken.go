@@ -22,6 +22,10 @@ type Sent struct {
 	Until          time.Time // how long its answer is kept
 }
 
+func (r Sent) columns(a *Answer) []sealed {
+	return Attempt{principal: r.Principal, key: r.Key}.columns(a)
+}
+
 func nonceHash(keyHash, value string) []byte {
 	sum := sha256.Sum256([]byte("certwindow request nonce\x00" + keyHash + "\x00" + value))
 	return sum[:]
@@ -62,7 +66,8 @@ func (s *Store) Before(ctx context.Context, r Sent, now time.Time) (*Answer, err
 	case status.Int64 == 0:
 		return nil, underWay()
 	}
-	return &Answer{Status: int(status.Int64), Type: media.String, Body: answer}, nil
+	before := &Answer{Status: int(status.Int64), Type: media.String, Body: answer}
+	return before, s.open(r.columns(before))
 }
 
 // ErrRaced is what Taken says of a request whose twin was faster.
@@ -82,6 +87,9 @@ func (tx *Tx) Taken(r Sent, a Answer, now time.Time) error {
 	}
 	if a.Body == nil {
 		a.Body = []byte{}
+	}
+	if err := tx.s.seal(r.columns(&a)); err != nil {
+		return err
 	}
 	res = tx.db.Exec(`INSERT INTO idempotency_keys (principal, key, body_hash, status, type, answer, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (principal, key) DO UPDATE SET body_hash = excluded.body_hash, status = excluded.status, type = excluded.type, answer = excluded.answer,
