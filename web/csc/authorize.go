@@ -206,6 +206,10 @@ func (c *call) authorizePage() error {
 
 // beginAuthorize puts the request before the holder, and sends the browser to wait for the answer.
 func (c *call) beginAuthorize() error {
+	// Only our own page's form is taken: else another site could have a visitor's browser begin what that site chose.
+	if err := http.NewCrossOriginProtection().Check(c.Request()); err != nil {
+		return ra.Errorf(ra.KindForbidden, "cross-origin", err, "The request came from another site's page. Nothing was changed.")
+	}
 	f, err := c.form()
 	if err != nil {
 		return err
