@@ -38,6 +38,7 @@ const (
 	AppAnswered  ApplicationEvent = "answered"  // the HCA did it, and its answer fits the request
 	AppDenied    ApplicationEvent = "denied"    // the HCA said no
 	AppMismatch  ApplicationEvent = "mismatch"  // the HCA's answer does not fit the request
+	AppAskAgain  ApplicationEvent = "ask-again" // two persons had the HCA asked anew what it did
 	AppLapse     ApplicationEvent = "lapse"     // its deadline passed
 	AppVoid      ApplicationEvent = "void"      // withdrawn before anything left the window
 )
@@ -47,7 +48,7 @@ var enrolmentMachine = machine[ApplicationState, ApplicationEvent]{
 	AppAwaitingKey:       {AppKeyMade: AppRequested, AppLapse: AppLapsed, AppVoid: AppVoided},
 	AppRequested:         {AppSend: AppSent, AppVoid: AppVoided},
 	AppSent:              {AppSend: AppSent, AppAnswered: AppCompleted, AppDenied: AppRefused, AppMismatch: AppDisputed},
-	AppDisputed:          {AppAnswered: AppCompleted, AppDenied: AppRefused},
+	AppDisputed:          {AppAskAgain: AppSent, AppAnswered: AppCompleted, AppDenied: AppRefused},
 	AppCompleted:         {},
 	AppRefused:           {},
 	AppLapsed:            {},
@@ -59,7 +60,7 @@ var revocationMachine = machine[ApplicationState, ApplicationEvent]{
 	AppRequested:         {AppSend: AppSent},
 	// A refused revocation leaves a certificate standing that must not stand: a person must look.
 	AppSent:      {AppSend: AppSent, AppAnswered: AppCompleted, AppDenied: AppDisputed, AppMismatch: AppDisputed},
-	AppDisputed:  {AppSend: AppSent, AppAnswered: AppCompleted},
+	AppDisputed:  {AppAskAgain: AppSent, AppAnswered: AppCompleted},
 	AppCompleted: {},
 	AppLapsed:    {},
 	AppVoided:    {},

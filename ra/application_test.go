@@ -8,7 +8,7 @@ import (
 
 var (
 	appStates = []ApplicationState{AppAwaitingSignature, AppAwaitingKey, AppRequested, AppSent, AppDisputed, AppCompleted, AppRefused, AppLapsed, AppVoided}
-	appEvents = []ApplicationEvent{AppConsented, AppKeyMade, AppSend, AppAnswered, AppDenied, AppMismatch, AppLapse, AppVoid}
+	appEvents = []ApplicationEvent{AppConsented, AppKeyMade, AppSend, AppAnswered, AppDenied, AppMismatch, AppAskAgain, AppLapse, AppVoid}
 	appKinds  = []ApplicationKind{Enrolment, Revocation}
 )
 
@@ -20,7 +20,7 @@ awaiting-signature: consented>awaiting-key void>voided
 awaiting-key:       key-made>requested void>voided
 requested:          send>sent void>voided
 sent:               send>sent answered>completed denied>refused mismatch>disputed
-disputed:           answered>completed denied>refused
+disputed:           answered>completed denied>refused ask-again>sent
 completed:
 refused:
 lapsed:
@@ -30,7 +30,7 @@ awaiting-signature: lapse>lapsed void>voided
 awaiting-key:       lapse>lapsed void>voided
 requested:          send>sent void>voided
 sent:               send>sent answered>completed denied>refused mismatch>disputed
-disputed:           answered>completed denied>refused
+disputed:           answered>completed denied>refused ask-again>sent
 completed:
 refused:
 lapsed:
@@ -41,7 +41,7 @@ voided:`,
 awaiting-signature: consented>requested void>voided
 requested:          send>sent
 sent:               send>sent answered>completed denied>disputed mismatch>disputed
-disputed:           send>sent answered>completed
+disputed:           answered>completed ask-again>sent
 completed:
 refused:
 lapsed:
@@ -50,7 +50,7 @@ voided:`,
 awaiting-signature: lapse>lapsed void>voided
 requested:          send>sent
 sent:               send>sent answered>completed denied>disputed mismatch>disputed
-disputed:           send>sent answered>completed
+disputed:           answered>completed ask-again>sent
 completed:
 refused:
 lapsed:

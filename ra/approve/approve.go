@@ -32,12 +32,13 @@ const (
 	ApproveApp        Act = "approve-app"        // an app version (HCA-2.6, HCA-8.2.1)
 	UnmaskMany        Act = "unmask-many"        // a list of persons (HCA-8.1.5)
 	RevokeMany        Act = "revoke-many"        // what a search finds (HCA-5.2.2)
+	SettleDispute     Act = "settle-dispute"     // what becomes of an answer that does not fit (HCA-3.3)
 	SignClient        Act = "sign-client"        // a system on the register, or a change of it (HCA-5.1.2)
 )
 
 // Acts are all of them, in the order that pages show them.
 var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff, ChangeSetting, HoldCeremony, ApproveApp, UnmaskMany,
-	RevokeMany, SignClient}
+	RevokeMany, SignClient, SettleDispute}
 
 // State is where a proposal stands. It changes once.
 type State string

@@ -97,13 +97,7 @@ func (s *Service) issued(ctx context.Context, w work, out hca.Outcome) error {
 
 // check holds a certificate against its request (HCA-3.3) and makes the register's row of it.
 func (s *Service) check(w work, der []byte) (ra.Certificate, error) {
-	request, err := csr.Parse(w.app.CSR)
-	if err != nil {
-		return ra.Certificate{}, err
-	}
-	err = hca.CheckCertificate(der, hca.Facts{SPKI: request.SPKI, Holder: w.person.Holder, HolderAttribute: s.profile.Holder, Name: w.person.Name, Issuers: s.profile.Issuers,
-		Now: s.now(), MaxValidity: s.profile.MaxValidity})
-	if err != nil {
+	if err := s.fits(w, der, s.now()); err != nil {
 		return ra.Certificate{}, err
 	}
 	x, err := x509.ParseCertificate(der)
@@ -119,6 +113,16 @@ func (s *Service) check(w work, der []byte) (ra.Certificate, error) {
 		Institution: a.Institution, Scope: a.Scope, KeyDesign: a.KeyDesign, Serial: x.SerialNumber.Text(16),
 		IssuerKey: hex.EncodeToString(x.AuthorityKeyId), DER: der, NotBefore: x.NotBefore, NotAfter: x.NotAfter, State: ra.CertLive,
 		CreatedAt: now, UpdatedAt: now}, nil
+}
+
+// fits judges a certificate that came at a time against its request.
+func (s *Service) fits(w work, der []byte, at time.Time) error {
+	request, err := csr.Parse(w.app.CSR)
+	if err != nil {
+		return err
+	}
+	return hca.CheckCertificate(der, hca.Facts{SPKI: request.SPKI, Holder: w.person.Holder, HolderAttribute: s.profile.Holder, Name: w.person.Name, Issuers: s.profile.Issuers,
+		Now: at, MaxValidity: s.profile.MaxValidity})
 }
 
 // disputed stops an application whose answer does not fit its request. A certificate may exist that is not

@@ -120,6 +120,10 @@ type Adapter interface {
 	// the same bytes is safe. A refusal of the query itself is an error, never Refused.
 	Query(ctx context.Context, p Prepared) (Outcome, error)
 
+	// Enclosed are the holders' certificates, DER, that a kept answer encloses. It touches no network and judges
+	// nothing: Send, Query and Read did when the answer came.
+	Enclosed(answer []byte) ([][]byte, error)
+
 	// Healthy reports whether requests can be signed and the HCA reached.
 	Healthy(ctx context.Context) error
 }

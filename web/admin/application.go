@@ -23,7 +23,10 @@ var applicationStates = []ra.ApplicationState{ra.AppAwaitingSignature, ra.AppAwa
 
 var applicationKinds = []ra.ApplicationKind{ra.Enrolment, ra.Revocation, ra.Adoption}
 
-func (p *page) application() error {
+func (p *page) application() error { return p.applicationWith(nil) }
+
+// applicationWith shows an application, after an error with what was typed to settle it.
+func (p *page) applicationWith(failed error) error {
 	id := ra.ApplicationID(p.Param("id"))
 	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), id)
 	if err != nil {
@@ -38,9 +41,18 @@ func (p *page) application() error {
 		return err
 	}
 	_, voidable := ra.NextApplication(a.Kind, a.State, ra.AppVoid, a.Deadline, p.site.Now())
-	return p.show(http.StatusOK, "application", view{Title: "kind." + string(a.Kind), Heading: p.words().say("kind." + string(a.Kind)), Up: "/applications",
-		UpTitle: "applications.title", Data: map[string]any{"App": a, "Name": name, "Device": code, "History": events,
-			"Voidable": voidable == nil, "Signable": a.State == ra.AppAwaitingSignature}})
+	dispute, err := p.dispute(a)
+	if err != nil {
+		return err
+	}
+	v := view{Title: "kind." + string(a.Kind), Heading: p.words().say("kind." + string(a.Kind)), Up: "/applications",
+		UpTitle: "applications.title", Form: settlementForm(), Data: map[string]any{"App": a, "Name": name, "Device": code, "History": events,
+			"Voidable": voidable == nil, "Signable": a.State == ra.AppAwaitingSignature, "Dispute": dispute}}
+	if failed == nil {
+		return p.show(http.StatusOK, "application", v)
+	}
+	v.Form = p.form()
+	return p.again(failed, "application", v, disputeFields)
 }
 
 // named is the masked name of a person and the code of a device, or their ids where they may not be seen.

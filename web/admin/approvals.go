@@ -239,6 +239,10 @@ func (w catalogue) fact(name, value string) string {
 		return w.say("platform." + value)
 	case kind == "app-state":
 		return w.say("state.app." + value)
+	case kind == "dispute-wrong":
+		return w.say("dispute.wrong." + value)
+	case kind == "dispute-choice":
+		return w.say("dispute.choice." + value)
 	case kind == "bulk-ground":
 		return w.say("ground." + value)
 	case kind == "bulk-standing" && value != "":

@@ -20,12 +20,15 @@ var exchangeRoutes = []route{
 	{method: post, path: "/exchange/answers", handle: (*page).takeAnswers, roles: managers, upload: true},
 }
 
-// Exchange carries requests to the HCA by hand, where the window is set up so (HCA-3.3); exchange.Service is one.
+// Exchange carries requests to the HCA by hand, where the window is set up so, and shows what does not fit (HCA-3.3);
+// exchange.Service is one.
 type Exchange interface {
 	ByHand() bool
 	Waiting(ctx context.Context, actor ra.Actor, fetched bool, after ra.ApplicationID, limit int) ([]exchange.Carried, error)
 	Fetch(ctx context.Context, actor ra.Actor, again bool, after ra.ApplicationID) ([]hca.Prepared, error)
 	TakeIn(ctx context.Context, actor ra.Actor, answer []byte) (ra.Application, error)
+	Dispute(ctx context.Context, actor ra.Actor, id ra.ApplicationID) (exchange.Dispute, error)
+	Export(ctx context.Context, actor ra.Actor, id ra.ApplicationID, part exchange.Part) ([]byte, error)
 }
 
 // taken is what became of one file that was brought back.

@@ -166,10 +166,10 @@ func (p *page) fillApprovals(s *sheet) error {
 // Acts that reports look for.
 var (
 	// lookupActs are those by which somebody saw more of a person than the masked form (HCA-8.1.5).
-	lookupActs = []string{"person.unmask", "person.unmask-list", "person.copy", "evidence.export"}
+	lookupActs = []string{"person.unmask", "person.unmask-list", "person.copy", "evidence.export", "dispute.export"}
 	// masterKeyActs are those that need the HSM's master key (HCA-6.3.2, HCA-6.3.3, HCA-6.3.4).
 	masterKeyActs = []string{"enrol.key", "sign.hash", "ceremony.master", "ceremony.backup", "ceremony.restore", "ceremony.rollover", "ceremony.begin", "ceremony.finish"}
-	exportActs    = []string{"report.export", "audit.export", "evidence.export", "list.export"}
+	exportActs    = []string{"report.export", "audit.export", "evidence.export", "dispute.export", "list.export"}
 )
 
 func (p *page) fillLookups(s *sheet) error   { return p.fillActs(s, lookupActs) }

@@ -51,6 +51,7 @@ var routes = slices.Concat(
 	accountRoutes,
 	deviceRoutes,
 	applicationRoutes,
+	disputeRoutes,
 	deskRoutes,
 	counterRoutes,
 	certificateRoutes,

@@ -17,6 +17,7 @@ import (
 	"certwindow/ra/approve"
 	"certwindow/ra/bulk"
 	"certwindow/ra/custody"
+	"certwindow/ra/exchange"
 	"certwindow/ra/intake"
 	"certwindow/web/session"
 )
@@ -40,6 +41,7 @@ func families() map[string][]string {
 		"action.": {"revoke", "record", "none"}, "clause.": {"tested", "enforced", "not-yet"}, "help.title.": topicNames(), "help.about.": topicNames(),
 		"help.steps.": topicNames(), "computer.test.": computerTests, "computer.found.": computerWords, "health.": checkNames, "health.down.": checkNames,
 		"state.bulk.": texts(bulkStates), "state.bulk-item.": texts(bulk.Results), "bulk.result.": texts(bulk.Results), "bulk.kind.": texts(bulk.Kinds),
+		"dispute.wrong.": exchange.Wrongs, "dispute.choice.": texts(exchange.Choices),
 		"stuck.":   {"disputed", "requested", "sent"},
 		"problem.": {"internal", "malformed", "refused", "conflict", "not-found", "unauthenticated", "forbidden", "too-many", "unavailable"},
 	}

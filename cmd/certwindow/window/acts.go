@@ -33,6 +33,7 @@ func (w *Window) acts() map[approve.Act]approve.Executor {
 		w.registerActs(),
 		w.Clients.Acts(),
 		w.Bulk.Acts(),
+		w.Exchange.Acts(w.Revoked),
 	} {
 		maps.Copy(all, room)
 	}

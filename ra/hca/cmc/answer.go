@@ -183,17 +183,9 @@ func issued(out hca.Outcome, sd *cms.SignedData, kind hca.Kind) (hca.Outcome, er
 		out.State = hca.Revoked
 		return out, nil
 	}
-	var leaves, cas [][]byte
-	for _, der := range sd.Certificates {
-		c, err := certpath.ParseCertificate(der)
-		switch {
-		case err != nil:
-			return out, hca.Errorf(hca.Undecodable, "a certificate in the answer: %w", err)
-		case c.IsCA:
-			cas = append(cas, der)
-		case !bytes.Equal(der, sd.Signer):
-			leaves = append(leaves, der)
-		}
+	leaves, cas, err := enclosed(sd)
+	if err != nil {
+		return out, err
 	}
 	if len(leaves) != 1 {
 		return out, hca.Errorf(hca.Undecodable, "the answer says success and holds %d certificates of holders", len(leaves))
@@ -201,4 +193,31 @@ func issued(out hca.Outcome, sd *cms.SignedData, kind hca.Kind) (hca.Outcome, er
 	out.State = hca.Issued
 	out.Certificates = append(leaves, cas...)
 	return out, nil
+}
+
+// Enclosed are the holders' certificates that an answer encloses, whoever signed it: for a person who looks at an
+// answer that was judged when it came.
+func (c *Codec) Enclosed(answer []byte) ([][]byte, error) {
+	sd, err := cms.Open(answer, cms.OpenOptions{Max: MaxResponse, ContentType: cms.OIDPKIResponse, RequireSigningTime: true})
+	if err != nil {
+		return nil, hca.Errorf(signatureKind(err), "the answer: %w", err)
+	}
+	leaves, _, err := enclosed(sd)
+	return leaves, err
+}
+
+// enclosed parts the certificates of an answer into those of holders and those of CAs, without that of its signer.
+func enclosed(sd *cms.SignedData) (leaves, cas [][]byte, err error) {
+	for _, der := range sd.Certificates {
+		c, err := certpath.ParseCertificate(der)
+		switch {
+		case err != nil:
+			return nil, nil, hca.Errorf(hca.Undecodable, "a certificate in the answer: %w", err)
+		case c.IsCA:
+			cas = append(cas, der)
+		case !bytes.Equal(der, sd.Signer):
+			leaves = append(leaves, der)
+		}
+	}
+	return leaves, cas, nil
 }
