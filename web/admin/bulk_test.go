@@ -29,6 +29,7 @@ func (h *house) openRooms(acts map[approve.Act]approve.Executor) {
 	h.clients = apiclient.New(store.ClientStore{Store: h.store}, h.now)
 	maps.Copy(acts, h.bulk.Acts())
 	maps.Copy(acts, h.clients.Acts())
+	acts[approve.SettleDispute] = h.settlements()
 }
 
 var hiddenField = regexp.MustCompile(`name="(count|list)" value="([0-9a-f]+)"`)

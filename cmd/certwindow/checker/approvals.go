@@ -86,7 +86,7 @@ func (c *check) approvals() error {
 			break
 		}
 	}
-	for _, step := range []func() error{c.staff, c.settings, c.exemptions, c.revokedByTwo, c.ceremonies} {
+	for _, step := range []func() error{c.staff, c.settings, c.exemptions, c.revokedByTwo, c.ceremonies, c.settled} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -248,7 +248,8 @@ func (h *house) sign(t testing.TB, a ra.Application) ra.Application {
 	return a
 }
 
-func (h *house) enrolled(t testing.TB, design ra.KeyDesign) ra.Certificate {
+// ready is an application whose request may leave.
+func (h *house) ready(t testing.TB, design ra.KeyDesign) ra.Application {
 	t.Helper()
 	ctx := context.Background()
 	a := h.sign(t, h.begin(t, design))
@@ -270,7 +271,13 @@ func (h *house) enrolled(t testing.TB, design ra.KeyDesign) ra.Certificate {
 		_, err = h.enrol.SubmitRequest(ctx, ra.Actor{Kind: ra.ActorDevice}, h.phone.ID, a.ID, der, sig, nil)
 		h.ok(t, err)
 	}
-	_, err := h.exchange.Run(ctx, a.ID)
+	return a
+}
+
+func (h *house) enrolled(t testing.TB, design ra.KeyDesign) ra.Certificate {
+	t.Helper()
+	a := h.ready(t, design)
+	_, err := h.exchange.Run(context.Background(), a.ID)
 	h.ok(t, err)
 	if a = h.Application(t, a.ID); a.CertificateID == nil {
 		t.Fatalf("%s: %s %s", a.State, a.FailureCode, a.FailureDetail)
