@@ -14,7 +14,7 @@ type ActorKind string
 const (
 	ActorStaff   ActorKind = "staff"
 	ActorDevice  ActorKind = "device"  // a phone, by its device key
-	ActorClient  ActorKind = "client"  // a system that asks for signatures
+	ActorClient  ActorKind = "client"  // a system of an institution's
 	ActorSweep   ActorKind = "sweep"   // the inventory of HCA-3.6
 	ActorSystem  ActorKind = "system"  // a job of the window's own
 	ActorCommand ActorKind = "command" // an operator at the command line

@@ -62,15 +62,32 @@ func ofFacts(object string, f approve.Facts) (Client, error) {
 		Redirects: strings.Fields(f[factRedirects]), Thumbprint: f[factThumbprint], NotAfter: until, Active: true}, nil
 }
 
+// ActOf is the act that two persons decide on for a system of a kind.
+func ActOf(k Kind) approve.Act {
+	if k == Staffing {
+		return approve.StaffingClient
+	}
+	return approve.SignClient
+}
+
 // Acts are what two persons decide of systems: to put one on the register, to change it, to let it call again.
 func (s *Service) Acts() map[approve.Act]approve.Executor {
-	return map[approve.Act]approve.Executor{approve.SignClient: {WholeWindow: true,
+	out := map[approve.Act]approve.Executor{}
+	for _, k := range Kinds {
+		out[ActOf(k)] = s.registering(k)
+	}
+	return out
+}
+
+// registering is the act for systems of one kind, so that what the approver is told of its effect is what it has.
+func (s *Service) registering(k Kind) approve.Executor {
+	return approve.Executor{WholeWindow: true,
 		Check: func(tx approve.Tx, _ ra.Actor, object string, f approve.Facts) error {
-			_, _, err := s.judge(tx, object, f)
+			_, _, err := s.judge(tx, k, object, f)
 			return err
 		},
 		CarryOut: func(tx approve.Tx, a approve.Approval) error {
-			x, c, err := s.judge(tx, a.Proposal.Object, a.Facts)
+			x, c, err := s.judge(tx, k, a.Proposal.Object, a.Facts)
 			if err != nil {
 				return err
 			}
@@ -81,11 +98,11 @@ func (s *Service) Acts() map[approve.Act]approve.Executor {
 			e.At, e.Institution = s.now(), c.Institution
 			e.Details["scopes"], e.Details["thumbprint"] = a.Facts[factScopes], c.Thumbprint
 			return tx.Audit(e)
-		}}}
+		}}
 }
 
 // judge reads what is proposed and holds it against the register as it stands in this transaction.
-func (s *Service) judge(tx approve.Tx, object string, f approve.Facts) (Tx, Client, error) {
+func (s *Service) judge(tx approve.Tx, k Kind, object string, f approve.Facts) (Tx, Client, error) {
 	x, ok := tx.(Tx)
 	if !ok {
 		return nil, Client{}, fmt.Errorf("%T is no transaction of the register of systems", tx)
@@ -98,18 +115,10 @@ func (s *Service) judge(tx approve.Tx, object string, f approve.Facts) (Tx, Clie
 	if err := c.check(now); err != nil {
 		return nil, c, err
 	}
-	i, err := x.Institution(c.Institution)
-	if err != nil {
-		return nil, c, err
+	if c.Kind != k {
+		return nil, c, errKind
 	}
-	if !i.Active {
-		return nil, c, ra.Refuse("HCA-3.7", "institution-inactive", "The institution is suspended. Nothing was changed.", nil)
-	}
-	approved, err := x.Scopes()
-	if err != nil {
-		return nil, c, err
-	}
-	if err := ra.Refused(policy.Scope(c.Scopes, string(c.Institution), approved)); err != nil {
+	if err := allowed(x, c); err != nil {
 		return nil, c, err
 	}
 	stands, before, err := standing(x, c.ID)
@@ -119,11 +128,45 @@ func (s *Service) judge(tx approve.Tx, object string, f approve.Facts) (Tx, Clie
 	if before != f[factBefore] || stands != nil && stands.Institution != c.Institution {
 		return nil, c, ra.Refuse("HCA-8.1.6", "approval-object-changed", "What this is about has changed since it was proposed. Nothing was done; propose it anew.", nil)
 	}
+	if stands != nil && stands.Kind != c.Kind {
+		return nil, c, errKind
+	}
 	c.CreatedAt, c.UpdatedAt = now, now
 	if stands != nil {
 		c.CreatedAt = stands.CreatedAt
 	}
 	return x, c, nil
+}
+
+// errKind keeps an id to one kind: rows of the log name a system by its id, and must go on meaning the same.
+var errKind = ra.Errorf(ra.KindConflict, "client-kind", nil, "A system keeps its kind. Nothing was changed; register it under another id.")
+
+// allowed tells whether the institution may have this system, with this certificate.
+func allowed(x Tx, c Client) error {
+	i, err := x.Institution(c.Institution)
+	if err != nil {
+		return err
+	}
+	if !i.Active {
+		return ra.Refuse("HCA-3.7", "institution-inactive", "The institution is suspended. Nothing was changed.", nil)
+	}
+	showing, err := x.APIClientsShowing(c.Thumbprint)
+	if err != nil {
+		return err
+	}
+	for _, other := range showing { // who tells of professionals is known by the certificate alone
+		if other.ID != c.ID && (c.Kind == Staffing || other.Kind == Staffing) {
+			return ra.Errorf(ra.KindConflict, "client-certificate-taken", nil, "Another system is registered with this certificate. Nothing was changed; make one for this system.")
+		}
+	}
+	if c.Kind != Signing {
+		return nil
+	}
+	approved, err := x.Scopes()
+	if err != nil {
+		return err
+	}
+	return ra.Refused(policy.Scope(c.Scopes, string(c.Institution), approved))
 }
 
 // standing is a system as it is on the register, with its digest; nil and empty where there is none.

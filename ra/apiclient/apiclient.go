@@ -26,8 +26,13 @@ import (
 // Kind is what a system calls the window for.
 type Kind string
 
-// Signing asks for signatures with holders' keys in the HSM.
-const Signing Kind = "signing"
+const (
+	Signing  Kind = "signing"  // it asks for signatures with holders' keys in the HSM
+	Staffing Kind = "staffing" // it tells what became of its institution's professionals (HCA-3.7)
+)
+
+// Kinds are all of them, in the order in which pages show them.
+var Kinds = []Kind{Signing, Staffing}
 
 // Client is one system.
 type Client struct {
@@ -69,11 +74,13 @@ func (c Client) check(now time.Time) error {
 	switch {
 	case !idForm.MatchString(c.ID) || c.ID == reserved:
 		return bad("client-id", "A system's id has 3 to 32 small letters, digits and hyphens.")
-	case c.Kind != Signing:
+	case !slices.Contains(Kinds, c.Kind):
 		return bad("client-kind", "The window does not know this kind of system.")
 	case !utf8.ValidString(c.Name) || n < 1 || n > maxName || strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return bad("client-name", "A system's name has 1 to 60 printable characters.")
-	case len(c.Scopes) < 1 || len(c.Scopes) > maxScopes:
+	case c.Kind == Staffing && len(c.Scopes)+len(c.Redirects) > 0:
+		return bad("client-staffing", "A system that tells of professionals has no scopes of use and no addresses to return to.")
+	case c.Kind == Signing && (len(c.Scopes) < 1 || len(c.Scopes) > maxScopes):
 		return bad("client-scopes", "A system is registered for 1 to 20 scopes of use.")
 	case len(c.Redirects) > maxRedirects || slices.ContainsFunc(c.Redirects, func(u string) bool { return !sound(u) }):
 		return bad("client-redirects", "At most five addresses, each absolute, https and without a fragment, are returned to.")
@@ -125,6 +132,8 @@ type Tx interface {
 	APIClient(id string) (Client, error)
 	// APIClients are those of an institution, or of any when scope is empty, by id.
 	APIClients(scope ra.InstitutionCode) ([]Client, error)
+	// APIClientsShowing are those registered with the certificate of this thumbprint, by id.
+	APIClientsShowing(thumbprint string) ([]Client, error)
 	// SaveAPIClient writes a system over the one before.
 	SaveAPIClient(c Client) error
 	// StopAPIClient stops an active one, and ends its tokens; a conflict where it is not active.
@@ -169,7 +178,7 @@ func (s *Service) List(ctx context.Context, actor ra.Actor) (out []Client, err e
 	return out, err
 }
 
-// Active is a system that may call the window now. One that is stopped is not known.
+// Active is a system that may ask for signatures now. One that is stopped or of another kind is not known.
 func (s *Service) Active(ctx context.Context, id string) (c Client, err error) {
 	if !idForm.MatchString(id) {
 		return c, errUnknown
@@ -182,7 +191,7 @@ func (s *Service) Active(ctx context.Context, id string) (c Client, err error) {
 		i, err = tx.Institution(c.Institution)
 		return err
 	})
-	if err == nil && (!c.Active || !i.Active) || err != nil && ra.KindOf(err) == ra.KindNotFound {
+	if err == nil && (!c.Active || !i.Active || c.Kind != Signing) || err != nil && ra.KindOf(err) == ra.KindNotFound {
 		return Client{}, errUnknown
 	}
 	return c, err
@@ -194,20 +203,40 @@ func (s *Service) Proven(ctx context.Context, id string, shown *x509.Certificate
 	if err != nil {
 		return Client{}, err
 	}
-	now := s.now()
-	if shown == nil || Thumbprint(shown.Raw) != c.Thumbprint || now.Before(shown.NotBefore) || now.After(shown.NotAfter) {
+	if shown == nil || Thumbprint(shown.Raw) != c.Thumbprint || !inTime(shown, s.now()) {
 		return Client{}, ra.Errorf(ra.KindUnauthenticated, "client-certificate", errors.New("not the registered certificate"),
 			"The connection's certificate is not this system's, or is out of its time. Nothing was done.")
 	}
 	return c, nil
 }
 
+func inTime(shown *x509.Certificate, now time.Time) bool {
+	return !now.Before(shown.NotBefore) && !now.After(shown.NotAfter)
+}
+
+// Telling is the system that may tell of its institution's professionals, by the certificate that its connection
+// showed. It may while the institution is stopped too: what it tells only ever takes away, and somebody who leaves
+// meanwhile must not be back when the institution resumes (HCA-3.7).
+func (s *Service) Telling(ctx context.Context, shown *x509.Certificate) (Client, error) {
+	unproven := ra.Errorf(ra.KindUnauthenticated, "client-certificate", nil,
+		"The connection's certificate is not that of a registered system of this kind, or is out of its time. Nothing was done.")
+	if shown == nil || !inTime(shown, s.now()) {
+		return Client{}, unproven
+	}
+	var all []Client
+	err := s.store.View(ctx, func(tx Tx) (err error) { all, err = tx.APIClientsShowing(Thumbprint(shown.Raw)); return err })
+	if err != nil {
+		return Client{}, err
+	}
+	if len(all) != 1 || all[0].Kind != Staffing || !all[0].Active {
+		return Client{}, unproven
+	}
+	return all[0], nil
+}
+
 // Client implements remotesign.Clients.
 func (s *Service) Client(ctx context.Context, id remotesign.ClientID) (remotesign.Client, error) {
 	c, err := s.Active(ctx, string(id))
-	if err == nil && c.Kind != Signing {
-		err = errUnknown
-	}
 	if err != nil {
 		return remotesign.Client{}, err
 	}

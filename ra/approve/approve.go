@@ -34,11 +34,12 @@ const (
 	RevokeMany        Act = "revoke-many"        // what a search finds (HCA-5.2.2)
 	SettleDispute     Act = "settle-dispute"     // what becomes of an answer that does not fit (HCA-3.3)
 	SignClient        Act = "sign-client"        // a system on the register, or a change of it (HCA-5.1.2)
+	StaffingClient    Act = "staffing-client"    // the same for one that tells of professionals (HCA-3.7)
 )
 
 // Acts are all of them, in the order that pages show them.
 var Acts = []Act{RevokeCertificate, ResumeCertificate, Exemption, ChangeCard, CreateStaff, ChangeStaff, ResetStaff, ResumeStaff, ChangeSetting, HoldCeremony, ApproveApp, UnmaskMany,
-	RevokeMany, SignClient, SettleDispute}
+	RevokeMany, SignClient, StaffingClient, SettleDispute}
 
 // State is where a proposal stands. It changes once.
 type State string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"certwindow/ra"
@@ -56,12 +57,16 @@ const maxClients = 1000
 
 // APIClients are those of an institution, or of any when scope is empty, by id.
 func (tx *Tx) APIClients(scope ra.InstitutionCode) ([]apiclient.Client, error) {
-	q := tx.db.Order("id").Limit(maxClients)
+	q := tx.db
 	if scope != "" {
 		q = q.Where("institution = ?", scope)
 	}
+	return clientsOf(q)
+}
+
+func clientsOf(q *gorm.DB) ([]apiclient.Client, error) {
 	var rows []apiClient
-	if err := q.Find(&rows).Error; err != nil {
+	if err := q.Order("id").Limit(maxClients).Find(&rows).Error; err != nil {
 		return nil, err
 	}
 	out := make([]apiclient.Client, len(rows))
@@ -71,10 +76,18 @@ func (tx *Tx) APIClients(scope ra.InstitutionCode) ([]apiclient.Client, error) {
 	return out, nil
 }
 
+// APIClientsShowing are those registered with the certificate of this thumbprint, by id.
+func (tx *Tx) APIClientsShowing(thumbprint string) ([]apiclient.Client, error) {
+	return clientsOf(tx.db.Where("thumbprint = ?", thumbprint))
+}
+
 // SaveAPIClient writes a system over the one before. Tokens of its earlier certificate are good for nothing any more.
 func (tx *Tx) SaveAPIClient(c apiclient.Client) error {
 	row := apiClient(c)
 	row.NotAfter, row.CreatedAt, row.UpdatedAt = c.NotAfter.UTC(), c.CreatedAt.UTC(), c.UpdatedAt.UTC()
+	if row.Scopes == nil {
+		row.Scopes = []string{}
+	}
 	if row.Redirects == nil {
 		row.Redirects = []string{}
 	}

@@ -52,7 +52,7 @@ func (p *page) approvalLines(list []approve.Proposal) ([]approvalLine, error) {
 	for _, x := range list {
 		l := approvalLine{Proposal: x, About: x.Object, Who: p.account(names, x.ProposedBy)}
 		kind, id, _ := strings.Cut(x.Object, "/")
-		if at, ok := pagesOf[kind]; ok && (x.Act != approve.CreateStaff && x.Act != approve.SignClient && x.Act != approve.RevokeMany || x.State == approve.Approved) {
+		if at, ok := pagesOf[kind]; ok && (x.Act != approve.CreateStaff && x.Act != approve.SignClient && x.Act != approve.StaffingClient && x.Act != approve.RevokeMany || x.State == approve.Approved) {
 			l.AboutPath = at + id
 		}
 		if x.DecidedBy != "" && x.State != approve.Expired {

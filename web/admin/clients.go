@@ -8,7 +8,6 @@ import (
 
 	"certwindow/ra"
 	"certwindow/ra/apiclient"
-	"certwindow/ra/approve"
 )
 
 var clientRoutes = append(clientList.routes(managed, nil), []route{
@@ -35,6 +34,7 @@ var clientList = &list[apiclient.Client]{
 		{label: "client.id", class: "code", by: "id", cell: func(_ *page, c apiclient.Client) cell { return leading("/clients/"+c.ID, c.ID) }},
 		{label: "client.name", cell: func(_ *page, c apiclient.Client) cell { return plain(c.Name) }},
 		{label: "list.institution", class: "code", cell: func(p *page, c apiclient.Client) cell { return p.institutionCell(c.Institution) }},
+		{label: "client.kind", cell: func(p *page, c apiclient.Client) cell { return plain(p.words().say("client.kind." + string(c.Kind))) }},
 		{label: "client.scopes", class: "wrap", cell: func(_ *page, c apiclient.Client) cell { return joined(c.Scopes) }},
 		{label: "state", cell: func(p *page, c apiclient.Client) cell { return p.state("client", clientState(c)) }},
 		{label: "client.until", class: "when", cell: func(p *page, c apiclient.Client) cell { return p.when(c.NotAfter) }},
@@ -62,7 +62,8 @@ func clientState(c apiclient.Client) string {
 }
 
 // clientFields are the fields that a system's errors belong to.
-var clientFields = map[string][2]string{"client-id": {"id", "client.id"}, "client-name": {"name", "client.name"}, "client-scopes": {"scopes", "client.scopes"},
+var clientFields = map[string][2]string{"client-id": {"id", "client.id"}, "client-kind": {"kind", "client.kind"}, "client-staffing": {"scopes", "client.scopes"},
+	"client-certificate-taken": {"certificate", "client.certificate"}, "client-name": {"name", "client.name"}, "client-scopes": {"scopes", "client.scopes"},
 	"scope-not-approved": {"scopes", "client.scopes"}, "client-redirects": {"redirects", "client.redirects"}, "client-certificate": {"certificate", "client.certificate"},
 	"institution-inactive": {"institution", "list.institution"}}
 
@@ -74,7 +75,7 @@ func (p *page) clientFormWith(failed error) error {
 	if err != nil {
 		return err
 	}
-	v := view{Title: "client.new", Up: "/clients", UpTitle: "clients.title", Data: map[string]any{"Institutions": institutions}}
+	v := view{Title: "client.new", Up: "/clients", UpTitle: "clients.title", Data: map[string]any{"Institutions": institutions, "Kinds": options(p, "client.kind.", apiclient.Kinds)}}
 	if failed == nil {
 		return p.show(http.StatusOK, "client-new", v)
 	}
@@ -83,7 +84,7 @@ func (p *page) clientFormWith(failed error) error {
 
 // addClient proposes a system, or a system as it is to be in place of the one that has this id.
 func (p *page) addClient() error {
-	c := apiclient.Client{ID: strings.TrimSpace(p.FormValue("id")), Kind: apiclient.Signing, Name: strings.TrimSpace(p.FormValue("name")), Active: true,
+	c := apiclient.Client{ID: strings.TrimSpace(p.FormValue("id")), Kind: apiclient.Kind(p.FormValue("kind")), Name: strings.TrimSpace(p.FormValue("name")), Active: true,
 		Institution: ra.InstitutionCode(p.FormValue("institution")), Scopes: strings.Fields(p.FormValue("scopes")), Redirects: strings.Fields(p.FormValue("redirects"))}
 	var err error
 	if c.Thumbprint, c.NotAfter, err = apiclient.ReadCertificate(p.FormValue("certificate")); err != nil {
@@ -97,7 +98,7 @@ func (p *page) addClient() error {
 	case ra.KindOf(err) != ra.KindNotFound:
 		return err
 	}
-	x, err := p.site.Approvals.Propose(p.ctx(), p.actor(), approve.SignClient, "client/"+c.ID, c.Institution, c.Facts(before))
+	x, err := p.site.Approvals.Propose(p.ctx(), p.actor(), apiclient.ActOf(c.Kind), "client/"+c.ID, c.Institution, c.Facts(before))
 	if err != nil {
 		return p.clientFormWith(err)
 	}

@@ -38,9 +38,9 @@ func systemCertificate(t *testing.T, now time.Time) string {
 func TestRegisterASystem(t *testing.T) {
 	h := build(t)
 	admin, approver := h.signIn(session.WindowAdmin), h.signIn(session.Approver)
-	form := url.Values{"id": {"his-emr"}, "name": {"病歷系統"}, "institution": {string(ownCode)}, "scopes": {"EMR-SIGN"}, "redirects": {"https://his.example/back"},
+	form := url.Values{"id": {"his-emr"}, "kind": {"signing"}, "name": {"病歷系統"}, "institution": {string(ownCode)}, "scopes": {"EMR-SIGN"}, "redirects": {"https://his.example/back"},
 		"certificate": {systemCertificate(t, h.now())}}
-	for field, bad := range map[string]string{"id": "HIS", "name": "", "scopes": "OTHER", "redirects": "http://his.example/", "certificate": "-----BEGIN"} {
+	for field, bad := range map[string]string{"id": "HIS", "kind": "other", "name": "", "scopes": "OTHER", "redirects": "http://his.example/", "certificate": "-----BEGIN"} {
 		wrong := url.Values{}
 		for k, v := range form {
 			wrong[k] = v
@@ -82,4 +82,53 @@ func TestRegisterASystem(t *testing.T) {
 		t.Errorf("it calls after it was stopped: %v", err)
 	}
 	approve() // it calls again when two persons have said so
+}
+
+// HCA-3.7, HCA-8.1.6: a personnel system is put on the register by two persons too, who are told what it may do. It has
+// no scopes and no addresses, a certificate of its own, and keeps its kind.
+func TestRegisterAPersonnelSystem(t *testing.T) {
+	h := build(t)
+	admin, approver := h.signIn(session.WindowAdmin), h.signIn(session.Approver)
+	form := func(change ...string) url.Values {
+		f := url.Values{"id": {"his-hr"}, "kind": {"staffing"}, "name": {"人事系統"}, "institution": {string(ownCode)}}
+		for i := 0; i < len(change); i += 2 {
+			f.Set(change[i], change[i+1])
+		}
+		return f
+	}
+	certificate := systemCertificate(t, h.now())
+	propose := func(f url.Values) string {
+		t.Helper()
+		res := admin.post("/clients/new", f)
+		if res.Code != http.StatusSeeOther {
+			t.Fatalf("%d %s", res.Code, res.Body)
+		}
+		at, _, _ := strings.Cut(res.Header().Get("Location"), "?")
+		return at
+	}
+	for _, bad := range []url.Values{form("certificate", certificate, "scopes", "EMR-SIGN"), form("certificate", certificate, "redirects", "https://his.example/back")} {
+		if res := admin.post("/clients/new", bad); res.Code/100 != 4 || !strings.Contains(res.Body.String(), `id="f-scopes"`) {
+			t.Errorf("%v: %d", bad, res.Code)
+		}
+	}
+	at := propose(form("certificate", certificate))
+	if page := approver.get(at).Body.String(); !strings.Contains(page, "每次通報均立即停止") {
+		t.Error("the approver is not told what the system may do")
+	}
+	x, err := h.approve.Proposal(t.Context(), operator, strings.TrimPrefix(at, "/approvals/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res := approver.post(at+"/approve", url.Values{"hash": {x.Hash}}); res.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", res.Code, res.Body)
+	}
+	if res := admin.get("/clients/his-hr"); res.Code != http.StatusOK || !strings.Contains(res.Body.String(), "通報人員異動") {
+		t.Errorf("%d", res.Code)
+	}
+	for field, f := range map[string]url.Values{"kind": form("kind", "signing", "scopes", "EMR-SIGN", "certificate", systemCertificate(t, h.now())),
+		"certificate": form("id", "his", "kind", "signing", "scopes", "EMR-SIGN", "certificate", certificate)} {
+		if res := admin.post("/clients/new", f); res.Code/100 != 4 || !strings.Contains(res.Body.String(), `id="e-`+field) {
+			t.Errorf("%s: %d", field, res.Code)
+		}
+	}
 }

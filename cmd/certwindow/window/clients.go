@@ -17,6 +17,7 @@ import (
 	"certwindow/ra/store"
 	"certwindow/ra/timestamp"
 	"certwindow/web/csc"
+	"certwindow/web/staffing"
 )
 
 // openClients opens the register of the systems that call the window (HCA-5.1.2).
@@ -53,6 +54,11 @@ func (w *Window) documentSystems() (*csc.API, error) {
 	}
 	return csc.New(csc.Config{Now: w.now, Log: w.Log, Grants: w.Grants, Clients: w.Clients, Signatures: w.Sign, Holder: w.holderNamed, Issuers: issuers,
 		Stamper: stamper, PublicURL: w.Config.PublicURL, Name: w.Config.Window.Name})
+}
+
+// personnelSystems is the API of the systems that tell of professionals (HCA-3.7).
+func (w *Window) personnelSystems() (*staffing.API, error) {
+	return staffing.New(staffing.Config{Now: w.now, Log: w.Log, Clients: w.Clients, Register: w.Registry, Requests: w.Store, Hasher: w.sealer})
 }
 
 // stamper is the configured time-stamping authority; nil: there is none.

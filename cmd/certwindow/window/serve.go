@@ -206,8 +206,12 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	personnel, err := w.personnelSystems()
+	if err != nil {
+		return nil, err
+	}
 	return web.New(web.Config{Log: w.Log, Now: w.now, Rand: rand.Reader, Metrics: metrics, Checks: w.Checks(),
-		Mounts: []func(*echo.Echo){site.Mount, phone.Mount, systems.Mount}, ErrorPage: site.ErrorPage, Uploads: site.Uploads()})
+		Mounts: []func(*echo.Echo){site.Mount, phone.Mount, systems.Mount, personnel.Mount}, ErrorPage: site.ErrorPage, Uploads: site.Uploads()})
 }
 
 // Operator is the actor of a command.

@@ -23,6 +23,7 @@ type contract struct {
 	next    http.Handler
 	phones  routers.Router
 	systems routers.Router
+	staff   routers.Router
 }
 
 var decoders = sync.OnceFunc(func() {
@@ -37,7 +38,7 @@ var decoders = sync.OnceFunc(func() {
 func newContract(t testing.TB, next http.Handler) *contract {
 	t.Helper()
 	decoders()
-	return &contract{t, next, routerOf(t, next, "/api/v1/openapi.yaml"), routerOf(t, next, "/csc/v2/openapi.yaml")}
+	return &contract{t, next, routerOf(t, next, "/api/v1/openapi.yaml"), routerOf(t, next, "/csc/v2/openapi.yaml"), routerOf(t, next, "/api/staffing/v1/openapi.yaml")}
 }
 
 func routerOf(t testing.TB, next http.Handler, path string) routers.Router {
@@ -54,6 +55,9 @@ func routerOf(t testing.TB, next http.Handler, path string) routers.Router {
 
 // routerFor is the contract that an address belongs to, and the form that its refusals have.
 func (c *contract) routerFor(path string) (router routers.Router, refusal string) {
+	if strings.HasPrefix(path, "/api/staffing/") {
+		return c.staff, "application/problem+json"
+	}
 	if strings.HasPrefix(path, "/api/") {
 		return c.phones, "application/problem+json"
 	}

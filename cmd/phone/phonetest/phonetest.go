@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ import (
 	"certwindow/web"
 	"certwindow/web/api"
 	"certwindow/web/csc"
+	"certwindow/web/staffing"
 )
 
 // Code is the one institution's.
@@ -76,8 +78,10 @@ type Window struct {
 	Systems  *apiclient.Service // those on the register
 	Grants   *oauth.Server
 	Holders  *appcred.Service
-	Config   api.Config // as the running API has it
+	Config   api.Config   // as the running API has it
+	Sweeps   atomic.Int32 // that were started
 
+	sealer  *seal.Sealer
 	issuer  issuer
 	stamper csc.Stamper
 	sent    []appcred.Secret // codes
@@ -140,8 +144,9 @@ func (w *Window) stores(t testing.TB, o Options) {
 	rand.Read(secret)
 	sealer, err := seal.New(secret, rand.Reader)
 	must(t, err)
+	w.sealer = sealer
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
-		StartSweep: func(*gorm.DB) error { return nil },
+		StartSweep: func(*gorm.DB) error { w.Sweeps.Add(1); return nil },
 		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
 			return w.Store.Tell(tx, person, kind, object)
 		}}, w.Now, rand.Reader)
@@ -215,10 +220,12 @@ func (w *Window) serve(t testing.TB) {
 	w.Config.Pin = w.Pin()
 	systems := w.documentSystems(t, w.stamper)
 	w.Config.Access = w.Grants
+	personnel, err := staffing.New(staffing.Config{Now: w.Now, Log: w.Config.Log, Clients: w.Systems, Register: w.Registry, Requests: w.Store, Hasher: w.sealer})
+	must(t, err)
 	a, err := api.New(w.Config)
 	must(t, err)
 	w.Server.Config.RegisterOnShutdown(a.Stop)
-	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount, systems.Mount}})
+	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount, systems.Mount, personnel.Mount}})
 	must(t, err)
 	w.Server.Config.Handler = newContract(t, e)
 }

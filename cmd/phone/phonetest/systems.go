@@ -95,3 +95,12 @@ func (w *Window) RegisterSystem(t testing.TB, id string, s System, redirects ...
 			Thumbprint: apiclient.Thumbprint(s.Certificate.Leaf.Raw), NotAfter: s.Certificate.Leaf.NotAfter, Active: true, CreatedAt: w.Now(), UpdatedAt: w.Now()})
 	}))
 }
+
+// RegisterPersonnel puts a system on the register that tells of an institution's professionals.
+func (w *Window) RegisterPersonnel(t testing.TB, id string, s System, at ra.InstitutionCode) {
+	t.Helper()
+	must(t, w.Store.Update(t.Context(), func(tx *store.Tx) error {
+		return tx.SaveAPIClient(apiclient.Client{ID: id, Kind: apiclient.Staffing, Name: "人事系統", Institution: at,
+			Thumbprint: apiclient.Thumbprint(s.Certificate.Leaf.Raw), NotAfter: s.Certificate.Leaf.NotAfter, Active: true, CreatedAt: w.Now(), UpdatedAt: w.Now()})
+	}))
+}
