@@ -18,8 +18,7 @@ import (
 	"certwindow/web/throttle"
 )
 
-var appRoutes = []route{
-	{method: get, path: "/apps", handle: (*page).apps, roles: lookers},
+var appRoutes = append(appList.routes(lookers, (*page).apps), []route{
 	{method: get, path: "/apps/new", handle: (*page).appForm, roles: managers},
 	{method: post, path: "/apps/new", handle: (*page).addApp, roles: managers},
 	{method: get, path: "/apps/:id", handle: (*page).app, roles: lookers},
@@ -28,7 +27,7 @@ var appRoutes = []route{
 	{method: get, path: "/notices", handle: (*page).notices, roles: lookers},
 	{method: post, path: "/notices", handle: (*page).writeNotices, roles: managers},
 	{method: get, path: "/get", handle: (*page).getApps, open: true},
-}
+}...)
 
 // Apps are the approved app versions and the notices that apps show; devices.Service has them.
 type Apps interface {
@@ -43,20 +42,6 @@ type Apps interface {
 }
 
 var appStates = []devices.AppState{devices.AppProposed, devices.AppApproved, devices.AppWithdrawn}
-
-func (p *page) apps() error {
-	state := known(p.QueryParam("state"), appStates)
-	list, err := p.site.Apps.Apps(p.ctx(), devices.AppQuery{State: state, Before: p.QueryParam("before"), Limit: pageRows + 1})
-	if err != nil {
-		return err
-	}
-	more := ""
-	if len(list) > pageRows {
-		list = list[:pageRows]
-		more = p.next("before", list[pageRows-1].ID)
-	}
-	return p.show(http.StatusOK, "apps", view{Title: "apps.title", Form: p.QueryParams(), Data: map[string]any{"List": list, "More": more, "States": choices(p, "state.app.", appStates)}})
-}
 
 func (p *page) appForm() error { return p.appFormWith(nil) }
 
