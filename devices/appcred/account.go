@@ -22,6 +22,7 @@ type Standing struct {
 	MustChange     bool // its initial password was not changed yet
 	PasswordLocked bool // HCA-8.2.6(4)
 	CodesLocked    bool // HCA-8.2.7(2)
+	Stopped        bool // by a member of staff
 	Remind         bool // its password is older than a year (HCA-8.2.6(3))
 	TOTP, HOTP     bool // a generator of the kind is registered
 }
@@ -34,7 +35,7 @@ func (s *Service) Account(ctx context.Context, person ra.PersonID) (st Standing,
 		a, found, err = tx.Account(person)
 		return err
 	})
-	return Standing{Name: a.Name, MustChange: a.MustChange, PasswordLocked: !policy.PasswordLock(a.Failures).Allowed, CodesLocked: !policy.OTPLock(a.CodeFails).Allowed,
+	return Standing{Name: a.Name, Stopped: a.StoppedAt != nil, MustChange: a.MustChange, PasswordLocked: !policy.PasswordLock(a.Failures).Allowed, CodesLocked: !policy.OTPLock(a.CodeFails).Allowed,
 		Remind: policy.PasswordAge(a.PasswordAt, s.moment()), TOTP: a.TOTP != "", HOTP: a.HOTP != ""}, found, err
 }
 
@@ -93,6 +94,23 @@ func (s *Service) mayServe(tx Tx, actor ra.Actor, person ra.PersonID) error {
 		return ra.Errorf(ra.KindNotFound, "not-found", nil, "There is none, or none that you may see.")
 	}
 	return ra.Refused(policy.Person(policy.Applicant{Active: p.Active, Member: true, SameHolder: true, SameName: true}))
+}
+
+// Stop has a holder's account open nothing any more: one person alone may, at any hour. Every login of his ends. It opens
+// again when the counter has identified him (Open), or his IC card has signed (ResetByCard).
+func (s *Service) Stop(ctx context.Context, actor ra.Actor, person ra.PersonID) error {
+	return s.act(ctx, ra.Event{Actor: actor, Act: "account.stop", Object: object(person), Institution: actor.Institution, Clause: "HCA-8.1.6"}, func(tx Tx, _ *ra.Event) error {
+		if err := s.mayServe(tx, actor, person); err != nil {
+			return err
+		}
+		if _, there, err := tx.Account(person); err != nil || !there {
+			return orNoAccount(err)
+		}
+		if err := tx.EndLogins(person); err != nil {
+			return err
+		}
+		return tx.StopAccount(person, s.moment())
+	})
 }
 
 // ResetByCard gives a holder a password of his own choice after his IC card has signed for it (HCA-8.2.6(4)). The

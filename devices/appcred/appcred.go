@@ -51,7 +51,8 @@ type Account struct {
 	TOTP       Secret
 	TOTPStep   int64 // the last time step that was used (HCA-8.2.7(3))
 	HOTP       Secret
-	HOTPNext   int64 // the first counter that was not used
+	HOTPNext   int64      // the first counter that was not used
+	StoppedAt  *time.Time // since when it opens nothing, until the holder was identified again
 	CreatedAt  time.Time
 }
 
@@ -113,8 +114,10 @@ type Tx interface {
 	// Account is a person's, AccountNamed one by its name; ok tells whether there is one.
 	Account(person ra.PersonID) (a Account, ok bool, err error)
 	AccountNamed(name string) (a Account, ok bool, err error)
-	// SetPassword writes a new hash; both counters of failures begin anew when it is a reset.
+	// SetPassword writes a new hash; when it is a reset, both counters of failures begin anew and a stopped account opens.
 	SetPassword(person ra.PersonID, hash string, at time.Time, mustChange, reset bool) error
+	// StopAccount makes an account open nothing from a moment on.
+	StopAccount(person ra.PersonID, at time.Time) error
 	// CountFailure raises a counter from n to n+1, and says whether it stood at n.
 	CountFailure(person ra.PersonID, c Counter, n int) (bool, error)
 	ClearFailures(person ra.PersonID, c Counter) error

@@ -89,6 +89,9 @@ func (s *Service) prove(ctx context.Context, a Account, d ra.DeviceFacts, proofs
 	if a.Person == "" {
 		return nil, ra.Errorf(ra.KindRefused, "no-account", nil, "There is no such account.")
 	}
+	if a.StoppedAt != nil {
+		return nil, ra.Refuse("HCA-8.1.6", "account-stopped", "This account was stopped. Nothing was done; have yourself identified at the counter.", nil)
+	}
 	err := s.Store.ViewAccounts(ctx, func(tx Tx) (err error) {
 		rule.Accepted, err = tx.AcceptedBiometrics(d.Institution)
 		return err

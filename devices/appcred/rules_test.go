@@ -77,6 +77,36 @@ func TestFiveFailuresLockAndReset(t *testing.T) {
 	})
 }
 
+// HCA-8.1.6: one person stops an account at once: no login goes on, no proof is good, a biometric one neither, until the
+// holder was identified again.
+func TestStoppedAccount(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		g := w.login("chen", pw("correct horse"))
+		stranger := ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "9999999999"}
+		if err := w.Stop(t.Context(), stranger, w.chen); ra.KindOf(err) != ra.KindNotFound {
+			t.Errorf("another institution stops: %v", err)
+		}
+		if err := w.Stop(t.Context(), w.clerk, w.chen); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.Authenticate(t.Context(), g.Token, w.tablet, "tp")
+		refused(t, "the login goes on", err, "no-login")
+		_, err = w.try("chen", pw("correct horse"))
+		refused(t, "a new login", err, "login-refused")
+		if why := w.lastWhy(); why != "account-stopped" {
+			t.Errorf("the log says %s", why)
+		}
+		err = w.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{pw("correct horse")}, "an act")
+		refused(t, "a signature", err, "account-stopped")
+		c, err := w.Open(t.Context(), w.clerk, w.chen, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.login("chen", pw(c.Password))
+	})
+}
+
 // HCA-8.2.6(4): of many guesses at once not one more than five is judged.
 func TestFiveFailuresUnderConcurrency(t *testing.T) {
 	each(t, func(t *testing.T, w *ward) {

@@ -25,6 +25,7 @@ type holderAccount struct {
 	TOTPStep   int64  `gorm:"column:totp_step"`
 	HOTPSealed []byte `gorm:"column:hotp_sealed"`
 	HOTPNext   int64  `gorm:"column:hotp_next"`
+	StoppedAt  *time.Time
 	CreatedAt  time.Time
 }
 
@@ -85,7 +86,7 @@ func (t accountTx) account(where string, value any) (appcred.Account, bool, erro
 		return appcred.Account{}, false, err
 	}
 	a := appcred.Account{Person: r.PersonID, Name: r.Name, Password: r.Password, PasswordAt: r.PasswordAt, MustChange: r.MustChange, Failures: r.Failures,
-		CodeFails: r.CodeFails, TOTPStep: r.TOTPStep, HOTPNext: r.HOTPNext, CreatedAt: r.CreatedAt}
+		CodeFails: r.CodeFails, TOTPStep: r.TOTPStep, HOTPNext: r.HOTPNext, StoppedAt: r.StoppedAt, CreatedAt: r.CreatedAt}
 	var err error
 	if a.TOTP, err = t.secret(totpColumn(r.PersonID), r.TOTPSealed); err != nil {
 		return appcred.Account{}, false, err
@@ -125,9 +126,13 @@ func (t accountTx) updateAccount(person ra.PersonID, values map[string]any) erro
 func (t accountTx) SetPassword(person ra.PersonID, hash string, at time.Time, mustChange, reset bool) error {
 	values := map[string]any{"password": hash, "password_at": at, "must_change": mustChange}
 	if reset {
-		values["failures"], values["code_fails"] = 0, 0
+		values["failures"], values["code_fails"], values["stopped_at"] = 0, 0, nil
 	}
 	return t.updateAccount(person, values)
+}
+
+func (t accountTx) StopAccount(person ra.PersonID, at time.Time) error {
+	return t.updateAccount(person, map[string]any{"stopped_at": at})
 }
 
 // won tells whether a guarded update found its row.

@@ -14,11 +14,13 @@ import (
 type HolderAccounts interface {
 	Account(ctx context.Context, person ra.PersonID) (a appcred.Standing, found bool, err error)
 	Open(ctx context.Context, actor ra.Actor, person ra.PersonID, name string) (appcred.Credentials, error)
+	Stop(ctx context.Context, actor ra.Actor, person ra.PersonID) error
 	SetUpHOTP(ctx context.Context, actor ra.Actor, person ra.PersonID, secret appcred.Secret) error
 }
 
 var accountRoutes = []route{
 	{method: post, path: "/persons/:id/account", handle: (*page).openAccount, roles: counter},
+	{method: post, path: "/persons/:id/account/stop", handle: (*page).stopAccount, roles: reporters},
 	{method: post, path: "/persons/:id/generator", handle: (*page).addGenerator, roles: counter},
 }
 
@@ -47,6 +49,15 @@ func (p *page) openAccount() error {
 	p.Response().Header().Set("Cache-Control", "no-store")
 	return p.show(http.StatusOK, "account", view{Title: "account.title", Up: "/persons/" + string(id), UpTitle: "person.one",
 		Data: map[string]any{"Account": c.Account, "Password": c.Password.Reveal(), "Person": id}})
+}
+
+// stopAccount stops a holder's account on phones, one person alone at any hour (HCA-8.1.6).
+func (p *page) stopAccount() error {
+	id := ra.PersonID(p.Param("id"))
+	if err := p.site.Holders.Stop(p.ctx(), p.actor(), id); err != nil {
+		return p.personWith(err)
+	}
+	return p.done("/persons/"+string(id), "account-stopped")
 }
 
 // addGenerator registers the counter-based code generator that a holder was handed.

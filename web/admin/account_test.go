@@ -65,7 +65,11 @@ func TestHolderAccount(t *testing.T) {
 	if r := clerk.post(where+"/generator", url.Values{"generator": {"AAAA"}}); r.Code != 400 {
 		t.Errorf("a weak generator: %d", r.Code)
 	}
-	if r := h.signIn(session.Helpdesk).post(where+"/account", url.Values{"identified": {"yes"}}); r.Code != 403 {
+	desk := h.signIn(session.Helpdesk)
+	if r := desk.post(where+"/account/stop", nil); r.Code != 303 || !strings.Contains(desk.get(where).Body.String(), "已停用") {
+		t.Errorf("the help desk stops the account: %d", r.Code)
+	}
+	if r := desk.post(where+"/account", url.Values{"identified": {"yes"}}); r.Code != 403 {
 		t.Errorf("the help desk resets: %d", r.Code)
 	}
 }
