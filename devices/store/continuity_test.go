@@ -55,17 +55,16 @@ func TestCopiedDevice(t *testing.T) {
 		o.bind(t, id)
 		next("")
 		first := next("") // the first answer was lost
-		second := next(first)
-		second = next(first) // lost, and lost again
-		second = next(first)
-		third := next(second)
+		next(first) // lost, and lost again
+		next(first)
+		third := next(next(first))
 		copied("a copy that stayed behind", first)
 
-		first = next("")
+		next("")
 		copied("what the window gave to nobody", third) // of the binding before
 
 		first = next("")
-		second = next(first)
+		second := next(first)
 		other := next(first) // a copy made at the same moment
 		if other == second {
 			t.Fatal("the same value for both")

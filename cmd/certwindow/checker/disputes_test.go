@@ -44,7 +44,7 @@ func TestSettledDisputes(t *testing.T) {
 		return object
 	}
 	o.ok(t, o.enrol.Cancel(t.Context(), o.clerk, o.signed.ID)) // one of the five is free
-	o.Clock.Set(time.Now()) // which the simulator keeps
+	o.Clock.Set(time.Now())                                    // which the simulator keeps
 	ended, asked, open := disputed(&end), disputed(&ask), disputed(nil)
 	for _, f := range o.check(t) {
 		t.Errorf("nothing is wrong yet: %+v", f)
