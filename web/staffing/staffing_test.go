@@ -170,7 +170,7 @@ func TestOncePerKey(t *testing.T) {
 	}
 }
 
-// HCA-8.1.6: which institution a program speaks for stands on the register. Another one's professional is not found, and
+// HCA-3.7, HCA-8.1.6: which institution a program speaks for stands on the register. Another one's professional is not found, and
 // stays; the try leaves a row.
 func TestAnotherInstitutionsPersonIsNotFound(t *testing.T) {
 	x := newWard(t)
