@@ -55,7 +55,7 @@ func TestCopiedDevice(t *testing.T) {
 		o.bind(t, id)
 		next("")
 		first := next("") // the first answer was lost
-		next(first) // lost, and lost again
+		next(first)       // lost, and lost again
 		next(first)
 		third := next(next(first))
 		copied("a copy that stayed behind", first)
