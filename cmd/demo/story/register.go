@@ -76,17 +76,21 @@ func (s *Story) clerkSignsIn(ctx context.Context) (_ string, err error) {
 
 func (s *Story) registerPersons(ctx context.Context) (string, error) {
 	for _, p := range []*person{&s.wang, &s.chen} {
-		page, err := s.clerk.post(ctx, "/persons/new", url.Values{"name": {p.name}, "national_id": {p.nationalID}, "holder": {p.holder},
-			"institution": {stage.Window}, "email": {p.email}, "phone": {"0912345678"}, "locale": {"zh-Hant-TW"}})
-		if err != nil {
-			return "", err
-		}
-		p.id = page.id()
-		if err := s.checkCard(ctx, p); err != nil {
+		if err := s.registerPerson(ctx, p); err != nil {
 			return "", err
 		}
 	}
 	return "", nil
+}
+
+func (s *Story) registerPerson(ctx context.Context, p *person) error {
+	page, err := s.clerk.post(ctx, "/persons/new", url.Values{"name": {p.name}, "national_id": {p.nationalID}, "holder": {p.holder},
+		"institution": {stage.Window}, "email": {p.email}, "phone": {"0912345678"}, "locale": {"zh-Hant-TW"}})
+	if err != nil {
+		return err
+	}
+	p.id = page.id()
+	return s.checkCard(ctx, p)
 }
 
 // checkCard has the counter read a person's card and says which identity document was checked (HCA-7.3).
@@ -177,34 +181,36 @@ func (s *Story) bind(d *device) func(context.Context) (string, error) {
 
 // openAccounts opens the holders' accounts, and signs each holder in on his device. On the shared tablet that is 王小明.
 func (s *Story) openAccounts(ctx context.Context) (string, error) {
-	for _, x := range []struct {
-		who    *person
-		name   string
-		phones []*device
-	}{{&s.wang, "wang.ming", []*device{&s.iphone, &s.tablet, &s.spare}}, {&s.chen, "chen.yu", nil}} {
-		page, err := s.clerk.post(ctx, "/persons/"+x.who.id+"/account", url.Values{"account": {x.name}, "identified": {"yes"}})
-		if err != nil {
-			return "", err
-		}
-		initial, err := found(page, "data-initial-password")
-		if err != nil {
-			return "", err
-		}
-		x.who.account, x.who.password = x.name, appcred.Secret("own password of "+x.name)
-		for i, d := range x.phones {
-			if i == 0 {
-				if _, err := d.phone.Login(ctx, x.name, appcred.Secret(initial)); err != nil {
-					return "", err
-				}
-				if err := d.phone.ChangePassword(ctx, appcred.Secret(initial), x.who.password); err != nil {
-					return "", err
-				}
-			}
-			if _, err := d.phone.Login(ctx, x.name, x.who.password); err != nil {
-				return "", err
-			}
-			d.phone.ProveBy(x.who.password)
-		}
+	if err := s.openAccount(ctx, &s.wang, "wang.ming", &s.iphone, &s.tablet, &s.spare); err != nil {
+		return "", err
 	}
-	return "", nil
+	return "", s.openAccount(ctx, &s.chen, "chen.yu")
+}
+
+// openAccount opens one holder's account, sets a password of his own and signs him in on his phones.
+func (s *Story) openAccount(ctx context.Context, who *person, name string, phones ...*device) error {
+	page, err := s.clerk.post(ctx, "/persons/"+who.id+"/account", url.Values{"account": {name}, "identified": {"yes"}})
+	if err != nil {
+		return err
+	}
+	initial, err := found(page, "data-initial-password")
+	if err != nil {
+		return err
+	}
+	who.account, who.password = name, appcred.Secret("own password of "+name)
+	for i, d := range phones {
+		if i == 0 {
+			if _, err := d.phone.Login(ctx, name, appcred.Secret(initial)); err != nil {
+				return err
+			}
+			if err := d.phone.ChangePassword(ctx, appcred.Secret(initial), who.password); err != nil {
+				return err
+			}
+		}
+		if _, err := d.phone.Login(ctx, name, who.password); err != nil {
+			return err
+		}
+		d.phone.ProveBy(who.password)
+	}
+	return nil
 }

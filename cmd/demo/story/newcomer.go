@@ -1,0 +1,58 @@
+package story
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"certwindow/cmd/demo/stage"
+)
+
+// Newcomer is a holder of whom the story does not tell: with a card, a phone and certificates of his own, which may come to
+// any end.
+type Newcomer struct {
+	Person, Device string // ids in the window
+	Name, Code     string // what the person and the device are called
+	Certificates   []string
+}
+
+// Welcome registers the n-th newcomer, n from 1 to 99, and enrols as many certificates on his phone as are asked for. All
+// cards are in their readers afterwards.
+func (s *Story) Welcome(ctx context.Context, n, certificates int) (x Newcomer, err error) {
+	p := person{name: "高" + given[n%len(given)], nationalID: nationalID('H', fmt.Sprintf("1%07d", 7400000+n)), holder: fmt.Sprintf("88000000000%05d", 70000+n),
+		card: fmt.Sprintf("card-newcomer-%d", n), email: fmt.Sprintf("newcomer%d@hospital.example", n)}
+	if err := s.st.Card(ctx, p.card, p.name, p.holder, "person"); err != nil {
+		return x, err
+	}
+	if err := s.st.StartAgent(ctx); err != nil {
+		return x, err
+	}
+	if err := s.registerPerson(ctx, &p); err != nil {
+		return x, err
+	}
+	d := device{code: fmt.Sprintf("NEWCOMER-%04d", n)}
+	page, err := s.clerk.post(ctx, "/devices/new", url.Values{"code": {d.code}, "platform": {"ios"}, "model": {"iPhone 17"}, "institution": {stage.Window}, "person": {p.id}})
+	if err != nil {
+		return x, err
+	}
+	d.id = page.id()
+	if _, err := s.bind(&d)(ctx); err != nil {
+		return x, err
+	}
+	if err := s.openAccount(ctx, &p, fmt.Sprintf("newcomer.%d", n), &d); err != nil {
+		return x, err
+	}
+	x = Newcomer{Person: p.id, Device: d.id, Name: p.name, Code: d.code}
+	for range certificates {
+		application, _, err := s.consent(ctx, wish{p, d, []string{"EMR-SIGN"}, "hsm"})
+		if err != nil {
+			return x, err
+		}
+		certificate, err := s.completed(ctx, application)
+		if err != nil {
+			return x, err
+		}
+		x.Certificates = append(x.Certificates, certificate)
+	}
+	return x, nil
+}
