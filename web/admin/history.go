@@ -22,7 +22,7 @@ type event struct {
 
 // pagesOf are the kinds of objects that have a page.
 var pagesOf = map[string]string{"person": "/persons/", "device": "/devices/", "application": "/applications/", "certificate": "/certificates/", "staff": "/staff/",
-	"approval": "/approvals/", "import": "/imports/", "bulk": "/bulks/", "institution": "/institutions/", "scope": "/scopes/", "app": "/apps/", "client": "/clients/"}
+	"approval": "/approvals/", "import": "/imports/", "bulk": "/bulks/", "institution": "/institutions/", "scope": "/scopes/", "app": "/apps/", "client": "/clients/", "setting": "/settings/"}
 
 // history is what the audit log knows of one thing, newest first.
 func (p *page) history(objects ...string) ([]event, error) {
@@ -55,7 +55,7 @@ func (p *page) events(rows []audit.Record) []event {
 				e.WhoPath = "/staff/" + r.Actor
 			}
 		}
-		if kind, id, ok := strings.Cut(r.Object, "/"); ok && id != "unknown" && pagesOf[kind] != "" && (p.may(get, pagesOf[kind]+":id") || p.may(get, pagesOf[kind]+":code")) {
+		if kind, id, ok := strings.Cut(r.Object, "/"); ok && id != "unknown" && pagesOf[kind] != "" && (p.may(get, pagesOf[kind]+":id") || p.may(get, pagesOf[kind]+":code") || p.may(get, pagesOf[kind]+":name")) {
 			e.Path = pagesOf[kind] + id
 		}
 		out = append(out, e)

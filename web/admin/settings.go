@@ -13,11 +13,14 @@ import (
 	"certwindow/web/session"
 )
 
-var settingRoutes = []route{
-	{method: get, path: "/settings", handle: (*page).settings, roles: slices.Concat(managed, approvers, suspenders)},
+var settingRoutes = append(settingList.routes(settingLookers, (*page).settings), []route{
+	{method: get, path: "/settings/:name", handle: (*page).setting, roles: settingLookers},
 	{method: post, path: "/settings", handle: (*page).proposeSetting, roles: managers},
 	{method: post, path: "/settings/suspend", handle: (*page).suspendWindow, roles: slices.Concat(managers, approvers, suspenders)},
-}
+}...)
+
+// settingLookers see the limits that hold.
+var settingLookers = slices.Concat(managed, approvers, suspenders)
 
 // suspenders stop things at any hour, beside those whose business they are.
 var suspenders = []session.Role{session.Helpdesk}
@@ -30,35 +33,23 @@ type Settings interface {
 	Suspend(ctx context.Context, actor ra.Actor, note string) error
 }
 
-// settingLine is a setting as the page lists it.
-type settingLine struct {
-	settings.Line
-	Who, Path string // who decided, and the approval's page
-}
-
 func (p *page) settings() error { return p.settingsWith(nil) }
 
 // settingsWith lists every limit, after an error with what was typed.
 func (p *page) settingsWith(failed error) error {
-	lines, err := p.site.Settings.Lines(p.ctx())
+	list, err := settingList.page(p)
 	if err != nil {
 		return err
 	}
-	names := map[string]string{}
-	var list []settingLine
+	all, err := p.settingRows(false)
+	if err != nil {
+		return err
+	}
 	var choices []option
 	suspended := false
-	for _, l := range lines {
-		x := settingLine{Line: l}
-		if l.Decided != nil {
-			x.Who = p.account(names, l.Decided.SetBy)
-			if l.Decided.Approval != "" {
-				x.Path = "/approvals/" + l.Decided.Approval
-			}
-		}
-		list = append(list, x)
-		choices = append(choices, option{Value: string(l.Name), Label: p.words().say("setting." + string(l.Name))})
-		suspended = suspended || l.Name == policy.WindowSuspended && l.Value == "yes"
+	for _, r := range all {
+		choices = append(choices, option{Value: string(r.Name), Label: p.words().say("setting." + string(r.Name))})
+		suspended = suspended || r.Name == policy.WindowSuspended && r.Value == "yes"
 	}
 	v := view{Title: "settings.title", Data: map[string]any{"List": list, "Choices": choices, "Suspended": suspended,
 		"May": p.who.Staff.Institution == ""}}

@@ -24,7 +24,7 @@ func (w *window) places() map[string][]string {
 		"/counter/:id": {"/counter/" + w.application}, "/certificates/:id": {"/certificates/" + w.certificate}, "/approvals/:id": approvals,
 		"/apps/:id": {f.App}, "/imports/:id": {f.Import, f.Broken}, "/clients/:id": {f.Client}, "/bulks/:id": {f.Bulk},
 		"/bulks/new": {"/bulks/new", "/bulks/new?institution=" + stage.Window + "&state=live"}, "/institutions/:code": {f.Institution}, "/institutions/:code/standing": {f.Institution + "/standing"},
-		"/scopes/:code": {"/scopes/EMR-SIGN"}, "/staff/:id": {f.Staff}, "/help/:name": {"/help/counter", "/help/search"}, "/reports/sweeps/:id": {f.Sweep},
+		"/scopes/:code": {"/scopes/EMR-SIGN"}, "/settings/:name": {"/settings/idle"}, "/staff/:id": {f.Staff}, "/help/:name": {"/help/counter", "/help/search"}, "/reports/sweeps/:id": {f.Sweep},
 		"/reports/:name":    {"/reports/clauses", "/reports/sweeps", "/reports/approvals", "/reports/exemptions", "/reports/lookups", "/reports/master-key", "/reports/exports"},
 		"/applications/new": {"/applications/new?person=" + w.cast.Wang}, "/counter": {"/counter", "/counter?person=" + w.cast.Wang},
 	}
