@@ -232,7 +232,7 @@ func (s *Story) furnishSystem(ctx context.Context, f *Furniture) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.admin.post(ctx, "/clients/new", url.Values{"id": {"his-emr"}, "name": {"電子病歷系統"}, "institution": {stage.Window}, "scopes": {"EMR-SIGN"},
+	p, err := s.admin.post(ctx, "/clients/new", url.Values{"id": {"his-emr"}, "kind": {"signing"}, "name": {"電子病歷系統"}, "institution": {stage.Window}, "scopes": {"EMR-SIGN"},
 		"redirects": {"https://emr.hospital.example/signed"}, "certificate": {string(certificate)}})
 	if err != nil {
 		return err
