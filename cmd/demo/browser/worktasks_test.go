@@ -76,9 +76,8 @@ func (o *office) tightens() {
 	b.fill("setting", "silent-days")
 	b.fill("value", value)
 	o.proposes(b, sender("value"))
-	b.to("/settings")
-	b.until("the new value", fmt.Sprintf(`[...document.querySelectorAll("main tbody tr")].some((r) => r.cells[0].textContent.includes(%s) && r.cells[1].textContent === %s)`,
-		quoted(b.say("setting.silent-days")), quoted(value)))
+	b.to("/settings/silent-days")
+	b.until("the new value", fmt.Sprintf(`document.querySelector("main dl .code").textContent === %s`, quoted(value)))
 }
 
 // putsAppOnFile puts a version of an app on file, which two approve (HCA-2.6, HCA-6.1).
