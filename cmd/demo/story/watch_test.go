@@ -83,6 +83,11 @@ func secretsOf(t *testing.T, s *Story, w *watcher) []secret {
 		out.personal("holder", p.holder)
 		out.personal("e-mail", p.email)
 	}
+	for _, p := range []person{s.wang, s.chen} {
+		if p.password != "" {
+			out.put(secret{what: "password of a holder", value: p.password.Reveal(), rest: true})
+		}
+	}
 	out.personal("name of staff", "林主任")
 	out.put(secret{what: "initial password", value: s.st.Admin.Password, rest: true})
 	out.put(secret{what: "TOTP secret", value: s.st.Admin.TOTP, rest: true})
@@ -183,6 +188,30 @@ func fromPhone(out *secrets, x stage.Exchange) {
 			if v, ok := doc[field].(string); ok {
 				out.add(field+" of a phone's document", v)
 			}
+		}
+		fromHolder(out, doc)
+	}
+	if _, token, ok := strings.Cut(x.Request.Header.Get("Authorization"), "Bearer "); ok {
+		out.put(secret{what: "token of a holder's login", value: token, rest: true})
+	}
+}
+
+// holderFields are the members of a phone's documents by which a holder proves who he is, or lets a key be used. None is
+// kept as it was sent: neither passwords and tokens, nor the secret of a key in the HSM as it came encrypted.
+var holderFields = []string{"token", "value", "current", "next", "secret"}
+
+func fromHolder(out *secrets, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, x := range v {
+			if text, ok := x.(string); ok && slices.Contains(holderFields, name) {
+				out.put(secret{what: name + " of a holder", value: text, rest: true})
+			}
+			fromHolder(out, x)
+		}
+	case []any:
+		for _, x := range v {
+			fromHolder(out, x)
 		}
 	}
 }
