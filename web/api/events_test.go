@@ -58,21 +58,37 @@ func TestEvents(t *testing.T) {
 	if len(list.Authorisations) != 1 || list.Authorisations[0].ShortCode != a.ShortCode() {
 		t.Errorf("%+v", list)
 	}
-	go func() { standing <- p.events(tag) }()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		go func() { standing <- p.events(tag) }()
-		select {
-		case got := <-standing:
-			if got.status != http.StatusNotModified {
-				t.Fatalf("%d %s", got.status, got.body)
+	// Of two questions of one device the later one stands, and the other ends with nothing new.
+	ended := make(chan int, 2)
+	for range 2 {
+		r := p.sign(p.request(http.MethodGet, "/events", ""), "")
+		r.Header.Set("If-None-Match", tag)
+		go func() {
+			res, err := p.http.Do(r)
+			if err != nil {
+				ended <- 0
+				return
 			}
-			p.events("") // ends the one that stands
-			return
-		case <-time.After(time.Second):
-			if time.Now().After(deadline) {
-				t.Fatal("two questions of one device stand")
-			}
+			res.Body.Close()
+			ended <- res.StatusCode
+		}()
+	}
+	select {
+	case status := <-ended:
+		if status != http.StatusNotModified {
+			t.Errorf("the one that ended: %d", status)
 		}
+	case <-time.After(20 * time.Second):
+		t.Error("both questions stand")
+	}
+	w.SetState(t, c.ID, ra.CertSuspended) // which the other is told
+	select {
+	case status := <-ended:
+		if status != http.StatusOK {
+			t.Errorf("the one that stood: %d", status)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("a change was not told")
 	}
 }
 
