@@ -74,7 +74,8 @@ func (b *tab) shown() string {
 // insert puts a card into the reader, and has the page look anew.
 func (b *tab) insert(card string) {
 	b.t.Helper()
-	b.allow(b.Agent + "/events") // the component is restarted for it
+	b.allow(b.Agent) // the component is restarted for it, and the page looks meanwhile wherever it may be
+	b.allow(b.ServiSign)
 	b.ok(b.InsertCard(b.ctx, card))
 	b.to(ask[string](b, "location.pathname"))
 	b.seesCard()
