@@ -61,6 +61,21 @@ func New(root []byte, key crypto.Signer, now func() time.Time, rand io.Reader) (
 	return &Authority{root: c, key: key, now: now, rand: rand}, nil
 }
 
+// Open opens the authority of the root that was kept, or makes a new root where that is not of this key: the token was
+// restored, and its key pairs are new. Phones then fetch new certificates with their device keys. It returns the root to
+// be kept.
+func Open(kept []byte, name string, key crypto.Signer, now func() time.Time, rand io.Reader) (*Authority, []byte, error) {
+	if a, err := New(kept, key, now, rand); err == nil {
+		return a, kept, nil
+	}
+	root, err := MakeRoot(name, key, now(), rand)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := New(root, key, now, rand)
+	return a, root, err
+}
+
 // Root is the authority's own certificate: what the server asks its clients for.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 

@@ -82,3 +82,29 @@ func TestVerify(t *testing.T) {
 		t.Error("a root of another key is opened")
 	}
 }
+
+// After a token was restored, its key pairs are new: there is a new authority, which knows none of the old certificates.
+func TestOpen(t *testing.T) {
+	at := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
+	now := func() time.Time { return at }
+	old, spki := authority(t, now), deviceKey(t)
+	same, kept, err := Open(old.Root().Raw, "x", old.key, now, rand.Reader)
+	if err != nil || !same.Root().Equal(old.Root()) || len(kept) != len(old.Root().Raw) {
+		t.Errorf("of the same key: %v", err)
+	}
+	fresh, kept, err := Open(old.Root().Raw, "測試醫院", authority(t, now).key, now, rand.Reader)
+	if err != nil || fresh.Root().Equal(old.Root()) || string(kept) != string(fresh.Root().Raw) {
+		t.Fatalf("of another key: %v", err)
+	}
+	der, err := old.Issue("01DEVICE", 1, spki)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil || fresh.Verify(c, "01DEVICE", 1, spki) == nil {
+		t.Errorf("a certificate of the old one is taken: %v", err)
+	}
+	if _, _, err := Open(nil, "x", old.key, now, rand.Reader); err != nil {
+		t.Errorf("none was kept: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 	"certwindow/hsm/ceremony"
 	"certwindow/hsm/p11"
 	"certwindow/policy"
+	"certwindow/ra"
 )
 
 // openHolders opens the holders' accounts on phones (HCA-7.4), whose passwords are peppered in the HSM.
@@ -26,6 +28,9 @@ func (w *Window) openHolders(context.Context) error {
 	return err
 }
 
+// deviceRoot names the device authority's certificate among what the database keeps of the window.
+const deviceRoot = "device-ca"
+
 // openDeviceCA opens the window's own authority for devices (HCA-6.3.6). Its certificate is made at the first start and
 // kept in the database, for all replicas; the key is in the token.
 func (w *Window) openDeviceCA(ctx context.Context) error {
@@ -33,17 +38,28 @@ func (w *Window) openDeviceCA(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the key of the device certificates: run certwindow ceremony setup: %w", err)
 	}
-	root, err := deviceca.MakeRoot(w.Config.Window.Name, key, w.now(), rand.Reader)
-	if err != nil {
+	kept, err := w.Store.Setting(ctx, deviceRoot)
+	if err != nil && ra.KindOf(err) != ra.KindNotFound {
 		return err
 	}
-	text, err := w.Store.StampSetting(ctx, "device-ca", base64.StdEncoding.EncodeToString(root))
+	root, err := base64.StdEncoding.DecodeString(kept)
 	if err != nil {
-		return err
-	}
-	if root, err = base64.StdEncoding.DecodeString(text); err != nil {
 		return fmt.Errorf("the device authority in the database: %w", err)
 	}
-	w.DeviceCA, err = deviceca.New(root, key, w.now, rand.Reader)
-	return err
+	var fresh []byte
+	if w.DeviceCA, fresh, err = deviceca.Open(root, w.Config.Window.Name, key, w.now, rand.Reader); err != nil || bytes.Equal(fresh, root) {
+		return err
+	}
+	if kept == "" { // of several replicas that start at once the first one's root holds
+		if kept, err = w.Store.StampSetting(ctx, deviceRoot, base64.StdEncoding.EncodeToString(fresh)); err != nil {
+			return err
+		}
+		if root, err = base64.StdEncoding.DecodeString(kept); err != nil {
+			return err
+		}
+		w.DeviceCA, err = deviceca.New(root, key, w.now, rand.Reader)
+		return err
+	}
+	w.Log.Warn("the device authority was not of the key in the token, and was made anew: phones fetch new certificates")
+	return w.Store.PutSetting(ctx, deviceRoot, base64.StdEncoding.EncodeToString(fresh))
 }
