@@ -28,6 +28,8 @@ type Story struct {
 
 	hsmCert, phoneCert certificate
 	apps               map[string]string // ids of the app version on file, by platform
+
+	hiding hiding
 }
 
 // person is a healthcare professional with an IC card.

@@ -19,6 +19,7 @@ func TestStory(t *testing.T) {
 		w := &watcher{}
 		st, s := told(t, stage.Options{MessageLife: life, Watch: w.see})
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 1) })
+		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
 		t.Run("DatabaseHoldsNoPersonalData", func(t *testing.T) { databaseHoldsNoPersonalData(t, onSQLite(st), s, w) })
 		t.Run("FileHoldsNoPersonalData", func(t *testing.T) { fileHoldsNoPersonalData(t, st, s, w) })
 		t.Run("ReplayAtTransport", func(t *testing.T) { replayAtTransport(t, st, s, w) })
@@ -34,6 +35,7 @@ func TestStory(t *testing.T) {
 		w := &watcher{}
 		st, s := told(t, stage.Options{MessageLife: life, Database: configured, Replicas: 2, Watch: w.see})
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 2) })
+		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
 		t.Run("DatabaseHoldsNoPersonalData", func(t *testing.T) { databaseHoldsNoPersonalData(t, address, s, w) })
 		t.Run("DumpHoldsNoPersonalData", func(t *testing.T) { dumpHoldsNoPersonalData(t, address, s, w) })
 		replicas(t, st, s, w, address)

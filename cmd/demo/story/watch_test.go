@@ -43,9 +43,10 @@ func (w *watcher) all() []stage.Exchange {
 // secret is a value that nobody may find where it does not belong.
 type secret struct {
 	what, value string
-	person      bool // it tells who somebody is, or how to reach him
-	rest        bool // it may not be in the database in clear
-	alone       *regexp.Regexp
+	person      bool     // it tells who somebody is, or how to reach him
+	rest        bool     // it may not be in the database in clear
+	never       bool     // no page shows it either
+	alone       bool     // it counts where it is a number of its own
 	forms       [][]byte // the ways in which the value may be written
 }
 
@@ -66,9 +67,7 @@ func (s *secrets) put(x secret) {
 	if len(x.value) >= 6 && !s.known[x.value] { // two Han characters have six bytes
 		s.known[x.value] = true
 		x.forms = formsOf(x.value)
-		if digitsOnly.MatchString(x.value) {
-			x.alone = regexp.MustCompile(`(^|[^0-9A-Za-z.])` + x.value + `([^0-9A-Za-z]|$)`)
-		}
+		x.alone = digitsOnly.MatchString(x.value)
 		s.list = append(s.list, x)
 	}
 }
@@ -85,8 +84,11 @@ func secretsOf(t *testing.T, s *Story, w *watcher) []secret {
 	}
 	for _, p := range []person{s.wang, s.chen} {
 		if p.password != "" {
-			out.put(secret{what: "password of a holder", value: p.password.Reveal(), rest: true})
+			out.put(secret{what: "password of a holder", value: p.password.Reveal(), rest: true, never: true})
 		}
+	}
+	for _, x := range s.allHidden() {
+		out.put(secret{what: x.what, value: x.value, rest: true, never: true})
 	}
 	out.personal("name of staff", "林主任")
 	out.put(secret{what: "initial password", value: s.st.Admin.Password, rest: true})
@@ -192,20 +194,20 @@ func fromPhone(out *secrets, x stage.Exchange) {
 		fromHolder(out, doc)
 	}
 	if _, token, ok := strings.Cut(x.Request.Header.Get("Authorization"), "Bearer "); ok {
-		out.put(secret{what: "token of a holder's login", value: token, rest: true})
+		out.put(secret{what: "token of a holder's login", value: token, rest: true, never: true})
 	}
 }
 
 // holderFields are the members of a phone's documents by which a holder proves who he is, or lets a key be used. None is
 // kept as it was sent: neither passwords and tokens, nor the secret of a key in the HSM as it came encrypted.
-var holderFields = []string{"token", "value", "current", "next", "secret"}
+var holderFields = []string{"token", "value", "current", "next", "secret", "uri"}
 
 func fromHolder(out *secrets, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, x := range v {
 			if text, ok := x.(string); ok && slices.Contains(holderFields, name) {
-				out.put(secret{what: name + " of a holder", value: text, rest: true})
+				out.put(secret{what: name + " of a holder", value: text, rest: true, never: true})
 			}
 			fromHolder(out, x)
 		}
@@ -230,7 +232,7 @@ func fromFiles(t *testing.T, out *secrets, st *stage.Stage) {
 		}
 		switch {
 		case strings.HasSuffix(name, ".pin"), strings.HasPrefix(name, "component-"), name == "control.token":
-			out.put(secret{what: name, value: strings.TrimSpace(string(raw)), rest: true})
+			out.put(secret{what: name, value: strings.TrimSpace(string(raw)), rest: true, never: true})
 		case strings.HasSuffix(name, ".key"):
 			block, _ := pem.Decode(raw)
 			if block == nil {
@@ -238,7 +240,7 @@ func fromFiles(t *testing.T, out *secrets, st *stage.Stage) {
 			}
 			text := base64.StdEncoding.EncodeToString(block.Bytes)
 			// What comes before are version and algorithm, which all keys share.
-			out.put(secret{what: "private key " + name, value: text[len(text)/3 : len(text)/3+48], rest: true})
+			out.put(secret{what: "private key " + name, value: text[len(text)/3 : len(text)/3+48], rest: true, never: true})
 		}
 		return nil
 	})
@@ -275,10 +277,26 @@ var digitsOnly = regexp.MustCompile(`^[0-9]{6,8}$`)
 
 // in tells whether a value can be found. A number counts where it stands alone: a log is full of fractions.
 func (x secret) in(text []byte) bool {
-	if x.alone != nil {
-		return x.alone.Match(text)
+	if x.alone {
+		return standsAlone(text, x.forms[0])
 	}
 	return slices.ContainsFunc(x.forms, func(f []byte) bool { return bytes.Contains(text, f) })
+}
+
+// standsAlone tells whether a number is somewhere in a text and no part of a longer word, number or fraction.
+func standsAlone(text, number []byte) bool {
+	part := func(b byte) bool { return b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' }
+	for from := 0; ; {
+		i := bytes.Index(text[from:], number)
+		if i < 0 {
+			return false
+		}
+		begin, end := from+i, from+i+len(number)
+		if (begin == 0 || !part(text[begin-1]) && text[begin-1] != '.') && (end == len(text) || !part(text[end])) {
+			return true
+		}
+		from = begin + 1
+	}
 }
 
 // The search finds a value however it is written, and a number only where it stands alone.
