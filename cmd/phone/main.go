@@ -9,6 +9,10 @@
 //	phone sign   --dir DIR --certificate ID --in FILE --out FILE
 //	             both with --password-file FILE where the key is in the window's HSM
 //	phone status --dir DIR                                   what the window says of this phone and its certificates
+//	phone asked  --dir DIR                                   wait until a system asks something of the holder, and show it
+//	phone release --dir DIR --authorisation ID --password-file FILE --account-password-file FILE
+//	phone deny   --dir DIR --authorisation ID
+//	phone access --dir DIR --request ID --answer yes|no      let a system act in the holder's name, or not
 //
 // Exit 0: yes. Exit 1: no, with the reason. Exit 2: used wrongly. Results go to standard output, everything else to
 // standard error.
@@ -49,6 +53,7 @@ func main() {
 type options struct {
 	dir, qr, application, certificate, in, out string
 	account, password, own, next               string
+	authorisation, request, answer             string
 	wait                                       time.Duration
 }
 
@@ -73,6 +78,11 @@ var commands = map[string]command{
 	"enrol":  {[]string{"dir", "application"}, enrol},
 	"sign":   {[]string{"dir", "certificate", "in", "out"}, sign},
 	"status": {[]string{"dir"}, status},
+	"asked":  {[]string{"dir"}, asked},
+
+	"release": {[]string{"dir", "authorisation", "password-file", "account-password-file"}, release},
+	"deny":    {[]string{"dir", "authorisation"}, deny},
+	"access":  {[]string{"dir", "request", "answer"}, access},
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func() time.Time) int {
@@ -82,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 	}
 	cmd, ok := commands[name]
 	if !ok {
-		fmt.Fprintln(stderr, "usage: phone bind|login|passwd|list|enrol|sign|status --dir DIR [flags]")
+		fmt.Fprintln(stderr, "usage: phone bind|login|passwd|list|enrol|sign|status|asked|release|deny|access --dir DIR [flags]")
 		return exitUsage
 	}
 	o, err := parse(name, cmd, args, stderr)
@@ -113,10 +123,13 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 	f := flag.NewFlagSet("phone "+name, flag.ContinueOnError)
 	f.SetOutput(stderr)
 	all := map[string]*string{"dir": &o.dir, "qr": &o.qr, "application": &o.application, "certificate": &o.certificate, "in": &o.in, "out": &o.out,
-		"account": &o.account, "password-file": &o.password, "new-file": &o.next}
+		"account": &o.account, "password-file": &o.password, "new-file": &o.next, "account-password-file": &o.own,
+		"authorisation": &o.authorisation, "request": &o.request, "answer": &o.answer}
 	what := map[string]string{"dir": "the phone's `folder`", "qr": "the `text` of the counter's QR", "application": "`id` of the application",
 		"certificate": "`id` of the certificate", "in": "`file` to sign", "out": "`file` for the signature",
-		"account": "the holder's `account`", "password-file": "`file` that holds his password", "new-file": "`file` that holds the one to be set"}
+		"account": "the holder's `account`", "password-file": "`file` that holds his password", "new-file": "`file` that holds the one to be set",
+		"account-password-file": "`file` of the account's password, by which the holder proves who he is",
+		"authorisation":         "`id` of what a system wants signed", "request": "`id` of a request for access", "answer": "`yes or no`"}
 	for _, n := range cmd.needs {
 		f.StringVar(all[n], n, "", what[n])
 	}
@@ -124,7 +137,7 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 		f.StringVar(&o.password, "password-file", "", "`file` of the password that locks keys in the window's HSM on this phone")
 	}
 	if name == "sign" {
-		f.StringVar(&o.own, "account-password-file", "", "`file` of the account's password, by which the holder proves who he is")
+		f.StringVar(&o.own, "account-password-file", "", what["account-password-file"])
 	}
 	f.DurationVar(&o.wait, "wait", 10*time.Minute, "how long to wait for the window")
 	if err := f.Parse(args); err != nil {

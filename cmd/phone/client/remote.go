@@ -183,6 +183,7 @@ type Authorisation struct {
 	Scope         string `json:"scope"`
 	HashAlgorithm string `json:"hash_algorithm"`
 	Challenge     string `json:"challenge"`
+	ShortCode     string `json:"short_code"` // the page that asked shows the same
 	Hashes        []Hash `json:"hashes"`
 }
 

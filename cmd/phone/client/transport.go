@@ -24,7 +24,7 @@ import (
 
 const (
 	apiPrefix = "/api/v1"
-	maxAnswer = 1 << 20 // bytes
+	maxAnswer = 4 << 20 // bytes: twenty batches of 500 hashes with their labels
 	patience  = 30 * time.Second
 )
 
@@ -115,44 +115,63 @@ func (p *Phone) call(ctx context.Context, method, path string, in, out any) erro
 
 // send sends one signed request. A status of 400 and above is a Refusal.
 func (p *Phone) send(ctx context.Context, method, path string, body []byte, idempotencyKey string) ([]byte, int, error) {
-	if p.http == nil {
-		return nil, 0, errors.New("this phone is not bound: scan the counter's QR first")
-	}
-	r, err := http.NewRequestWithContext(ctx, method, p.state.Server+apiPrefix+path, bytes.NewReader(body))
+	r, err := p.newRequest(ctx, method, path, body)
 	if err != nil {
 		return nil, 0, err
-	}
-	if len(body) > 0 {
-		r.Header.Set("Content-Type", "application/json")
 	}
 	if idempotencyKey != "" {
 		r.Header.Set("Idempotency-Key", idempotencyKey)
 	}
+	answer, res, err := p.exchange(r, body)
+	if res == nil {
+		return nil, 0, err
+	}
+	return answer, res.StatusCode, err
+}
+
+// newRequest prepares one request, under the holder's login where its address wants that.
+func (p *Phone) newRequest(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	if p.http == nil {
+		return nil, errors.New("this phone is not bound: scan the counter's QR first")
+	}
+	r, err := http.NewRequestWithContext(ctx, method, p.state.Server+apiPrefix+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	if p.token != "" && forHolders.MatchString(path) {
 		r.Header.Set("Authorization", "Bearer "+p.token)
 	}
+	return r, nil
+}
+
+// exchange signs a request, sends it and reads the whole answer. The answer to a conditional request may be that nothing
+// has changed.
+func (p *Phone) exchange(r *http.Request, body []byte) ([]byte, *http.Response, error) {
 	if err := p.sign(r, body); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	res, err := p.http.Do(r)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
-	if res.StatusCode/100 == 2 {
-		return answer, res.StatusCode, nil
+	if res.StatusCode/100 == 2 || res.StatusCode == http.StatusNotModified && r.Header.Get("If-None-Match") != "" {
+		return answer, res, nil
 	}
 	refusal := &Refusal{Status: res.StatusCode, Detail: "The window answered with " + res.Status + "."}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
 		if err := json.Unmarshal(answer, refusal); err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 	}
-	return nil, res.StatusCode, refusal
+	return nil, res, refusal
 }
 
 // sign signs a request with the device key (RFC 9421): what is asked, of which address, with which body, now, once.
