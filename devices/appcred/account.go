@@ -67,10 +67,7 @@ func (s *Service) Open(ctx context.Context, actor ra.Actor, person ra.PersonID, 
 		}
 		if there {
 			c.Account, e.Act = a.Name, "account.reset"
-			if err := tx.EndLogins(person); err != nil {
-				return err
-			}
-			return tx.SetPassword(person, hash, now, true, true)
+			return s.reset(tx, a, hash, true)
 		}
 		if !nameForm.MatchString(name) {
 			return ra.Errorf(ra.KindMalformed, "account-name", nil, "An account has 3 to 32 small letters, digits, dots, hyphens and underscores. Nothing was changed.")
@@ -134,11 +131,22 @@ func (s *Service) ResetByCard(ctx context.Context, actor ra.Actor, person ra.Per
 		if err := s.mayServe(tx, ra.Actor{}, person); err != nil {
 			return err
 		}
-		if err := tx.EndLogins(person); err != nil {
+		return s.reset(tx, a, hash, false)
+	})
+}
+
+// reset gives an account a new password and opens its locks. One that was stopped keeps no other proof: whoever had got
+// into it may have added his own.
+func (s *Service) reset(tx Tx, a Account, hash string, mustChange bool) error {
+	if err := tx.EndLogins(a.Person); err != nil {
+		return err
+	}
+	if a.StoppedAt != nil {
+		if err := tx.ForgetProofs(a.Person, s.moment()); err != nil {
 			return err
 		}
-		return tx.SetPassword(person, hash, s.moment(), false, true)
-	})
+	}
+	return tx.SetPassword(a.Person, hash, s.moment(), mustChange, true)
 }
 
 // ChangePassword sets a holder's own password, under the present one. His other logins end; this one goes on.
@@ -169,7 +177,11 @@ func (s *Service) ChangePassword(ctx context.Context, actor ra.Actor, token Secr
 		return err
 	}
 	return s.act(ctx, event, func(tx Tx, _ *ra.Event) error {
-		if err := s.goesOn(tx, token, a); err != nil {
+		now, err := goesOn(tx, l)
+		if err == nil && now.Password != a.Password {
+			err = errNoLogin
+		}
+		if err != nil {
 			return err
 		}
 		if err := tx.SetPassword(l.Person, hash, s.moment(), false, false); err != nil {
@@ -183,18 +195,21 @@ func (s *Service) ChangePassword(ctx context.Context, actor ra.Actor, token Secr
 	})
 }
 
-// goesOn refuses a change by a login that ended, or of an account whose password was replaced, while it was judged.
-func (s *Service) goesOn(tx Tx, token Secret, was Account) error {
-	if _, err := tx.Login(tokenHash(token)); ra.KindOf(err) == ra.KindNotFound && err != nil {
-		return errNoLogin
-	} else if err != nil {
-		return err
-	}
-	now, there, err := tx.Account(was.Person)
-	if err == nil && (!there || now.Password != was.Password) {
+// goesOn refuses a change by a login that ended while it was judged. The account is read first, which has whoever ends
+// its logins wait.
+func goesOn(tx Tx, l Login) (Account, error) {
+	now, there, err := tx.Account(l.Person)
+	if err == nil && !there {
 		err = errNoLogin
 	}
-	return err
+	if err != nil {
+		return now, err
+	}
+	_, err = tx.Login(l.hash)
+	if err != nil && ra.KindOf(err) == ra.KindNotFound {
+		err = errNoLogin
+	}
+	return now, err
 }
 
 // fresh refuses to add a proof to an account in a login that began long ago.
@@ -218,6 +233,9 @@ func (s *Service) SetUpTOTP(ctx context.Context, actor ra.Actor, l Login) (secre
 	}
 	err = s.act(ctx, ra.Event{Actor: actor, Act: "account.totp", Object: object(l.Person), Institution: actor.Institution, Clause: "HCA-8.2.7"}, func(tx Tx, _ *ra.Event) error {
 		if err := s.fresh(l); err != nil {
+			return err
+		}
+		if _, err := goesOn(tx, l); err != nil {
 			return err
 		}
 		return tx.SetTOTP(l.Person, secret)

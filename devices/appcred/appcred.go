@@ -93,6 +93,8 @@ type Login struct {
 	Remind     bool // the password is older than a year (HCA-8.2.6(3))
 	StartedAt  time.Time
 	LastUsed   time.Time
+
+	hash []byte // of its token
 }
 
 // Contact is where a person's codes are sent.
@@ -111,11 +113,14 @@ type Tx interface {
 	AcceptedBiometrics(code ra.InstitutionCode) ([]string, error)
 
 	InsertAccount(a Account) error
-	// Account is a person's, AccountNamed one by its name; ok tells whether there is one.
+	// Account is a person's, AccountNamed one by its name; ok tells whether there is one. In a transaction that changes
+	// something nobody else changes it until its end.
 	Account(person ra.PersonID) (a Account, ok bool, err error)
 	AccountNamed(name string) (a Account, ok bool, err error)
 	// SetPassword writes a new hash; when it is a reset, both counters of failures begin anew and a stopped account opens.
 	SetPassword(person ra.PersonID, hash string, at time.Time, mustChange, reset bool) error
+	// ForgetProofs takes every proof but the password from an account.
+	ForgetProofs(person ra.PersonID, at time.Time) error
 	// StopAccount makes an account open nothing from a moment on.
 	StopAccount(person ra.PersonID, at time.Time) error
 	// CountFailure raises a counter from n to n+1, and says whether it stood at n.

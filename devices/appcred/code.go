@@ -52,28 +52,38 @@ func (s *Service) SendCode(ctx context.Context, actor ra.Actor, account string, 
 	return err
 }
 
-// addressee is whom a code is sent to; nil where nobody is, and why stands in the event. A code of nobody's is made
-// all the same, so that the answer takes as long.
+// addressee is whom a code is sent to; nil where nobody is, and why stands in the event. What is asked of somebody's
+// account is asked of nobody's as well, and a code is made all the same, so that the answer takes as long. The account is
+// locked meanwhile, so that no two replicas send the last of maxSent.
 func (s *Service) addressee(tx Tx, account string, device ra.DeviceID, e *ra.Event) (*Contact, error) {
 	a, there, err := tx.AccountNamed(account)
-	if err != nil || !there {
-		e.Code = "no-account"
+	if err != nil {
 		return nil, err
 	}
-	e.Object = object(a.Person)
-	if _, err := s.user(tx, a.Person, device); err != nil {
-		if ra.KindOf(err) == ra.KindRefused {
-			e.Code, err = ra.AsError(err).Code, nil
-		}
-		return nil, err
-	}
-	if n, err := tx.CodesSince(a.Person, s.moment().Add(-time.Hour)); err != nil || n >= maxSent {
-		e.Code = "too-many"
+	_, stranger := s.user(tx, a.Person, device)
+	n, err := tx.CodesSince(a.Person, s.moment().Add(-time.Hour))
+	if err != nil {
 		return nil, err
 	}
 	to, err := tx.Contact(a.Person)
-	to.Person = a.Person
-	return &to, err
+	if !there {
+		e.Code = "no-account"
+		return nil, nil
+	}
+	e.Object, to.Person = object(a.Person), a.Person
+	switch {
+	case stranger != nil && ra.KindOf(stranger) == ra.KindRefused:
+		e.Code = ra.AsError(stranger).Code
+		return nil, nil
+	case stranger != nil:
+		return nil, stranger
+	case err != nil:
+		return nil, err
+	case n >= maxSent:
+		e.Code = "too-many"
+		return nil, nil
+	}
+	return &to, nil
 }
 
 // sendTime bounds the sending of one code.
@@ -219,6 +229,9 @@ func (s *Service) AddBiometric(ctx context.Context, actor ra.Actor, l Login, kin
 		return s.refuse(ctx, event, orWrong(err))
 	}
 	return s.act(ctx, event, func(tx Tx, _ *ra.Event) error {
+		if _, err := goesOn(tx, l); err != nil {
+			return err
+		}
 		if err := tx.RemoveBiometrics(l.Person, l.Device, s.moment()); err != nil {
 			return err
 		}

@@ -76,18 +76,9 @@ func newWard(t testing.TB, db *rastore.DB) *ward {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store = store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice,
-		StartSweep: func(*gorm.DB) error { return nil }}, w.Clock.Now, rand.Reader)
+	w.store = w.open(db, sealer)
 	w.register = devices.New(w.store, w.Clock.Now, rand.Reader)
-	hasher, err := factor.NewHasher("holder", factor.PasswordCost{Time: 1, Memory: 64, Threads: 1}, pepper, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Service, err = appcred.New(appcred.Config{Store: w.store, Hasher: hasher, MAC: pepper, Sender: &w.sent, Idle: policy.Always(10 * time.Minute), Issuer: "certwindow",
-		Log: slog.New(slog.DiscardHandler), Now: w.Clock.Now, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.Service = w.serve(w.store, factor.PasswordCost{Time: 1, Memory: 64, Threads: 1})
 	ctx := t.Context()
 	if err := w.register.AddInstitution(ctx, ra.Actor{Kind: ra.ActorStaff, ID: "admin"}, devices.Institution{Code: storetest.Window, Name: "測試醫院", IsWindow: true}); err != nil {
 		t.Fatal(err)
@@ -96,6 +87,27 @@ func newWard(t testing.TB, db *rastore.DB) *ward {
 	w.tablet = w.device("ICU-01", true, w.chen, w.lin)
 	w.phone = ra.Actor{Kind: ra.ActorDevice, ID: string(w.tablet), Institution: storetest.Window}
 	return w
+}
+
+// open is the register over a database.
+func (w *ward) open(db *rastore.DB, sealer store.Sealer) *store.Store {
+	return store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice,
+		StartSweep: func(*gorm.DB) error { return nil }}, w.Clock.Now, rand.Reader)
+}
+
+// serve is the use case over a register.
+func (w *ward) serve(s appcred.Store, cost factor.PasswordCost) *appcred.Service {
+	w.t.Helper()
+	hasher, err := factor.NewHasher("holder", cost, pepper, rand.Reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out, err := appcred.New(appcred.Config{Store: s, Hasher: hasher, MAC: pepper, Sender: &w.sent, Idle: policy.Always(10 * time.Minute), Issuer: "certwindow",
+		Log: slog.New(slog.DiscardHandler), Now: w.Clock.Now, Rand: rand.Reader})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
 }
 
 func (w *ward) doctor(nationalID, name, holder string) ra.PersonID {

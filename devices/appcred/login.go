@@ -95,13 +95,15 @@ func (s *Service) admit(ctx context.Context, event ra.Event, a Account, d ra.Dev
 			return err
 		case !there || fresh.Password != a.Password:
 			return ra.Refuse("HCA-8.2.6", "password-changed", "The password was changed meanwhile.", nil)
+		case fresh.StoppedAt != nil:
+			return stopped()
 		}
 		if d, err = s.user(tx, a.Person, d.ID); err != nil {
 			return err
 		}
 		g.Login = Login{Person: a.Person, Account: a.Name, Device: d.ID, Generation: d.Generation, Thumbprint: at.Thumbprint, Kinds: kinds,
-			MustChange: fresh.MustChange, Remind: policy.PasswordAge(fresh.PasswordAt, now), StartedAt: now, LastUsed: now}
-		return tx.InsertLogin(tokenHash(g.Token), g.Login)
+			MustChange: fresh.MustChange, Remind: policy.PasswordAge(fresh.PasswordAt, now), StartedAt: now, LastUsed: now, hash: tokenHash(g.Token)}
+		return tx.InsertLogin(g.Login.hash, g.Login)
 	})
 	return g, err
 }
@@ -159,6 +161,7 @@ func (s *Service) Known(ctx context.Context, token Secret, device ra.DeviceID, t
 	if err != nil {
 		return Login{}, err
 	}
+	l.hash = hash
 	return l, nil
 }
 

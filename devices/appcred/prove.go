@@ -90,7 +90,7 @@ func (s *Service) prove(ctx context.Context, a Account, d ra.DeviceFacts, proofs
 		return nil, ra.Errorf(ra.KindRefused, "no-account", nil, "There is no such account.")
 	}
 	if a.StoppedAt != nil {
-		return nil, ra.Refuse("HCA-8.1.6", "account-stopped", "This account was stopped. Nothing was done; have yourself identified at the counter.", nil)
+		return nil, stopped()
 	}
 	err := s.Store.ViewAccounts(ctx, func(tx Tx) (err error) {
 		rule.Accepted, err = tx.AcceptedBiometrics(d.Institution)
@@ -100,6 +100,10 @@ func (s *Service) prove(ctx context.Context, a Account, d ra.DeviceFacts, proofs
 		return nil, err
 	}
 	return rule.Kinds, ra.Refused(policy.HolderProofs(rule))
+}
+
+func stopped() error {
+	return ra.Refuse("HCA-8.1.6", "account-stopped", "This account was stopped. Nothing was done; have yourself identified at the counter.", nil)
 }
 
 // proveOne judges one proof, and returns the kind of a biometric one.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"certwindow/devices/appcred"
 	"certwindow/ra"
@@ -77,9 +78,15 @@ func (t accountTx) Contact(id ra.PersonID) (appcred.Contact, error) {
 func totpColumn(id ra.PersonID) string { return "holder_accounts.totp/" + string(id) }
 func hotpColumn(id ra.PersonID) string { return "holder_accounts.hotp/" + string(id) }
 
+// account is locked until the end of a transaction that changes something: what is decided by it is decided in turn, at
+// every replica.
 func (t accountTx) account(where string, value any) (appcred.Account, bool, error) {
 	var r holderAccount
-	if err := t.db.Where(where, value).Take(&r).Error; err != nil {
+	q := t.db
+	if t.writes {
+		q = q.Clauses(clause.Locking{Strength: "UPDATE"})
+	}
+	if err := q.Where(where, value).Take(&r).Error; err != nil {
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			err = nil
 		}
@@ -129,6 +136,14 @@ func (t accountTx) SetPassword(person ra.PersonID, hash string, at time.Time, mu
 		values["failures"], values["code_fails"], values["stopped_at"] = 0, 0, nil
 	}
 	return t.updateAccount(person, values)
+}
+
+func (t accountTx) ForgetProofs(person ra.PersonID, at time.Time) error {
+	err := t.db.Model(&holderBiometric{}).Where("person_id = ? AND removed_at IS NULL", person).Update("removed_at", at).Error
+	if err != nil {
+		return err
+	}
+	return t.updateAccount(person, map[string]any{"totp_sealed": nil, "hotp_sealed": nil})
 }
 
 func (t accountTx) StopAccount(person ra.PersonID, at time.Time) error {

@@ -213,10 +213,11 @@ func (tx *Tx) EndAuthorisation(a remotesign.Authorisation) error {
 		UpdateColumns(map[string]any{"state": remotesign.HashExpired, "signature": nil}).Error
 }
 
-// CertificateState is where a certificate stands, without opening it.
+// CertificateState is where a certificate stands, without opening it. It stands there until the transaction ends: who
+// revokes it at another replica waits for what rests on it, so that no signature's row comes after the revocation's.
 func (tx *Tx) CertificateState(id ra.CertificateID) (s ra.CertificateState, err error) {
 	var rows []ra.CertificateState
-	err = tx.db.Model(&ra.Certificate{}).Where("id = ?", id).Limit(1).Pluck("state", &rows).Error
+	err = tx.forShare().Model(&ra.Certificate{}).Where("id = ?", id).Limit(1).Pluck("state", &rows).Error
 	if err != nil || len(rows) == 0 {
 		return "", err // no state is no certificate that may be used
 	}

@@ -133,6 +133,14 @@ func (tx *Tx) forUpdate() *gorm.DB {
 	return tx.db
 }
 
+// forShare keeps the rows that a query reads as they are until the transaction ends; others may read them so as well.
+func (tx *Tx) forShare() *gorm.DB {
+	if tx.s.dialect == migrations.Postgres {
+		return tx.db.Clauses(clause.Locking{Strength: "SHARE"})
+	}
+	return tx.db
+}
+
 // mapError gives the database's own refusals the words of the domain.
 func mapError(err error) error {
 	var e *ra.Error
