@@ -102,8 +102,8 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 	"HCA-6.3.6": {"web/api.New devices/deviceca.(*Authority).Verify",
 		"devices/deviceca.TestVerify web/api.TestTokenIsBoundToTheCertificate",
 		""},
-	"HCA-6.3.7": {"policy.HSMFrom ra/remotesign.(*Service).Sign ra/remotesign.(*Service).Release",
-		"policy.TestHSMFrom web/api.TestClosedNetwork",
+	"HCA-6.3.7": {"policy.HSMFrom ra/remotesign.(*Service).Sign ra/remotesign.(*Service).Release ra/remotesign.(*Service).Request ra/remotesign.(*Service).CollectClaim",
+		"policy.TestHSMFrom web/api.TestClosedNetwork ra/remotesign.TestSystemOutside",
 		""},
 
 	"HCA-7.1": {"policy.Carrier ra/enrol.(*Service).Begin policy.CarrierGone devices.(*Service).CheckIn ra/remotesign.(*Service).Status",

@@ -18,6 +18,9 @@ func (s *Service) Collect(ctx context.Context, actor ra.Actor, client ClientID, 
 // or is of another authorisation refuses the call.
 func (s *Service) CollectClaim(ctx context.Context, actor ra.Actor, c Claim) (out [][]byte, err error) {
 	e := ra.Event{Actor: actor, Act: "sign.collect", Object: "client/" + string(c.Client), Details: map[string]string{"count": strconv.Itoa(len(c.Hashes))}}
+	if err := s.inNetwork(actor); err != nil {
+		return nil, s.refused(ctx, e, err)
+	}
 	err = ra.Act[Tx](ctx, s.Store, s.Now(), e, func(tx Tx, e *ra.Event) error {
 		a, err := c.authorisation(tx)
 		e.Institution = a.Institution

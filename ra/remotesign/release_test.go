@@ -103,7 +103,7 @@ func TestWhoMayAsk(t *testing.T) {
 	ask := func(change func(*remotesign.Ask)) error {
 		x := w.ask(1)
 		change(&x)
-		_, _, err := w.Request(t.Context(), ra.Actor{Kind: ra.ActorClient}, x)
+		_, _, err := w.Request(t.Context(), system, x)
 		return err
 	}
 	refusal(t, "a system that nobody knows", ask(func(x *remotesign.Ask) { x.Client = "stranger" }), "HCA-5.1.2", "client-not-approved")
@@ -147,7 +147,7 @@ func TestWhoMayAsk(t *testing.T) {
 func TestCollectOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := newWardOn(t, p11test.Token(t), db)
-		ctx, actor := t.Context(), ra.Actor{Kind: ra.ActorClient, ID: string(records)}
+		ctx, actor := t.Context(), system
 		a, handle := w.request(t, 3)
 		if list, err := w.PendingOn(ctx, w.phone.ID, w.doctor, w.cert.ID); err != nil || len(list) != 1 || list[0].Items[2].Title != items(3)[2].Title {
 			t.Errorf("what waits: %+v, %v", list, err)
@@ -255,7 +255,7 @@ func TestWholeShift(t *testing.T) {
 	for _, i := range a.Items {
 		all = append(all, i.Hash)
 	}
-	sigs, err := w.Collect(t.Context(), ra.Actor{}, records, s.SAD, all)
+	sigs, err := w.Collect(t.Context(), system, records, s.SAD, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestWholeShift(t *testing.T) {
 			t.Fatalf("signature %d does not verify", i)
 		}
 	}
-	if _, _, err := w.Request(t.Context(), ra.Actor{}, w.ask(remotesign.MaxHashes+1)); ra.KindOf(err) != ra.KindMalformed {
+	if _, _, err := w.Request(t.Context(), system, w.ask(remotesign.MaxHashes+1)); ra.KindOf(err) != ra.KindMalformed {
 		t.Errorf("501 hashes: %v", err)
 	}
 }
@@ -304,7 +304,7 @@ func TestRevokedInTheMiddle(t *testing.T) {
 	if err != nil || s.Hashes[99] != remotesign.HashSigned || s.Hashes[100] != remotesign.HashRefused {
 		t.Fatalf("%v %v, %v", s.Hashes[99], s.Hashes[100], err)
 	}
-	_, err = w.Collect(t.Context(), ra.Actor{}, records, s.SAD, [][]byte{a.Items[100].Hash})
+	_, err = w.Collect(t.Context(), system, records, s.SAD, [][]byte{a.Items[100].Hash})
 	refusal(t, "collecting the rest", err, "HCA-7.2", "batch-stopped")
 	if n := w.Count(t, "audit_events WHERE act = 'sign.release' AND outcome = 'refused' AND clause = 'HCA-7.2'"); n != 1 {
 		t.Errorf("%d rows tell of it", n)

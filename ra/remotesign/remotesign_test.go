@@ -115,7 +115,7 @@ func TestUsable(t *testing.T) {
 			if n := w.Count(t, "audit_events WHERE outcome = 'refused' AND clause = ?", c.clause); n != 2 {
 				t.Errorf("%d refusals in the log", n)
 			}
-			if _, _, err := w.Request(t.Context(), ra.Actor{}, w.ask(1)); err == nil || string(ra.AsError(err).Clause) != c.clause {
+			if _, _, err := w.Request(t.Context(), system, w.ask(1)); err == nil || string(ra.AsError(err).Clause) != c.clause {
 				t.Errorf("a system's request: %v", err)
 			}
 			w.Clock.Set(asked.CreatedAt) // the authorisation itself is in time

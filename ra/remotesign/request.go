@@ -22,9 +22,13 @@ type Ask struct {
 }
 
 // Request puts hashes before a holder: only the phone that has the key's secret can release them. The handle is what
-// the client asks about it by (Check); it is told once. The client is refused what it could not get released.
+// the client asks about it by (Check); it is told once. The client is refused outside the institution's network
+// (HCA-6.3.7), and what it could not get released.
 func (s *Service) Request(ctx context.Context, actor ra.Actor, ask Ask) (a Authorisation, handle string, err error) {
-	e := ra.Event{Actor: actor, Act: "sign.request", Object: certificateObject(ask.Certificate)}
+	e := ra.Event{Actor: actor, Act: "sign.request", Object: certificateObject(ask.Certificate), Institution: actor.Institution}
+	if err := s.inNetwork(actor); err != nil {
+		return Authorisation{}, "", s.refused(ctx, e, err)
+	}
 	a, handle, err = s.prepare(ctx, ask)
 	e.Institution = a.Institution
 	if err != nil {

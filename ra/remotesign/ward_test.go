@@ -72,6 +72,9 @@ func (p password) Prove(_ context.Context, _ ra.Actor, _ ra.PersonID, _ ra.Devic
 // inside is the address of a phone in the hospital's own network.
 const inside = "10.1.2.3"
 
+// system is the record system in the same network.
+var system = ra.Actor{Kind: ra.ActorClient, ID: string(records), Address: inside}
+
 // newWard makes a doctor with a phone, and a certificate for a key in the HSM.
 func newWard(t *testing.T, token *p11.Token) *ward { return newWardOn(t, token, storetest.SQLite(t)) }
 
@@ -242,7 +245,7 @@ func (w *ward) sign(t testing.TB, change func(*told)) ([]byte, error) {
 // request has the record system ask for signatures.
 func (w *ward) request(t testing.TB, n int) (remotesign.Authorisation, string) {
 	t.Helper()
-	a, handle, err := w.Request(context.Background(), ra.Actor{Kind: ra.ActorClient, ID: string(records)}, w.ask(n))
+	a, handle, err := w.Request(context.Background(), system, w.ask(n))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestEvents(t *testing.T) {
 	standing := make(chan answer, 1)
 	go func() { standing <- p.events(tag) }()
 	w.Clients["his"] = remotesign.Client{ID: "his", Institution: phonetest.Code, Scopes: []string{"EMR-SIGN"}}
-	a, _, err := w.Sign.Request(t.Context(), ra.Actor{Kind: ra.ActorClient, ID: "his"}, remotesign.Ask{Client: "his", Certificate: c.ID, Scope: "EMR-SIGN",
+	a, _, err := w.Sign.Request(t.Context(), ra.Actor{Kind: ra.ActorClient, ID: "his", Address: "127.0.0.1"}, remotesign.Ask{Client: "his", Certificate: c.ID, Scope: "EMR-SIGN",
 		HashAlgorithm: "SHA-256", Items: records(1)})
 	if err != nil {
 		t.Fatal(err)

@@ -195,7 +195,7 @@ func releaseForASystem(t *testing.T, w *phonetest.Window, p *phone, person ra.Pe
 	c := inHSM(t, w, p, person, device)
 	w.Clients["his"] = remotesign.Client{ID: "his", Institution: phonetest.Code, Scopes: []string{"EMR-SIGN"}}
 	ask := func() (remotesign.Authorisation, string) {
-		a, handle, err := w.Sign.Request(t.Context(), ra.Actor{Kind: ra.ActorClient, ID: "his"}, remotesign.Ask{Client: "his", Certificate: c.ID, Scope: "EMR-SIGN",
+		a, handle, err := w.Sign.Request(t.Context(), ra.Actor{Kind: ra.ActorClient, ID: "his", Address: "127.0.0.1"}, remotesign.Ask{Client: "his", Certificate: c.ID, Scope: "EMR-SIGN",
 			HashAlgorithm: "SHA-256", Items: records(2)})
 		if err != nil {
 			t.Fatal(err)
@@ -229,7 +229,7 @@ func releaseForASystem(t *testing.T, w *phonetest.Window, p *phone, person ra.Pe
 	if err != nil || s.State != remotesign.Released {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	if sigs, err := w.Sign.Collect(t.Context(), ra.Actor{}, "his", s.SAD, [][]byte{records(2)[0].Hash, records(2)[1].Hash}); err != nil || len(sigs) != 2 {
+	if sigs, err := w.Sign.Collect(t.Context(), ra.Actor{Kind: ra.ActorClient, ID: "his", Address: "127.0.0.1"}, "his", s.SAD, [][]byte{records(2)[0].Hash, records(2)[1].Hash}); err != nil || len(sigs) != 2 {
 		t.Fatalf("%d signatures, %v", len(sigs), err)
 	}
 	b, _ := ask()
