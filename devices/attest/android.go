@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"crypto/x509"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,14 +90,25 @@ func ReadAndroid(chain []*x509.Certificate) (*KeyDescription, error) {
 	return keyDescriptionOf(chain[0])
 }
 
-// effectiveLevel is the weaker of the two levels stated, and no more than TEE where the vendor certified the
-// attestation key as one of a TEE.
+// effectiveLevel is the weaker of the two levels stated. A StrongBox counts only where the vendor certified the
+// attestation key as one: its certificate, or the one above, says so by name. Otherwise it is a TEE's word.
 func effectiveLevel(chain []*x509.Certificate, d *KeyDescription) Level {
 	level := min(d.AttestationSecurityLevel, d.KeyMintSecurityLevel)
-	if len(chain) > 1 && slices.Contains(chain[1].Subject.Organization, "TEE") {
-		level = min(level, LevelTEE)
+	if level == LevelStrongBox && !certifiedStrongBox(chain) {
+		level = LevelTEE
 	}
 	return level
+}
+
+func certifiedStrongBox(chain []*x509.Certificate) bool {
+	for _, cert := range chain[1:min(3, len(chain))] {
+		for _, rdn := range cert.Subject.Names {
+			if text, ok := rdn.Value.(string); ok && strings.Contains(strings.ToLower(text), "strongbox") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // judge compares what the extension says with what is wanted, one check after the other.
@@ -115,6 +127,10 @@ func (k *AndroidKey) judge(want AndroidWant) Refusals {
 	}
 	if k.Level < minimum {
 		r.add(CodeLevel, "the security level is %s, below %s", k.Level, minimum)
+	}
+	// A key and its attestation are of one place, or one speaks for the other. Who asks for software asks for no place.
+	if minimum > LevelSoftware && d.AttestationSecurityLevel != d.KeyMintSecurityLevel {
+		r.add(CodeLevel, "a key of %s is attested by %s", d.KeyMintSecurityLevel, d.AttestationSecurityLevel)
 	}
 	k.judgeKey(&r)
 	k.judgeUser(want, &r)
@@ -161,7 +177,8 @@ func (k *AndroidKey) judgeKey(r *Refusals) {
 	}
 }
 
-// judgeUser: the user's authentication, and the boot state on which the system's own statements rest.
+// judgeUser: the user's authentication, and the boot state on which the system's own statements rest. A secure
+// environment always states the latter.
 func (k *AndroidKey) judgeUser(want AndroidWant, r *Refusals) {
 	d, list := k.Description, k.enforced()
 	free := d.SoftwareEnforced.NoAuthRequired || d.HardwareEnforced.NoAuthRequired
@@ -171,12 +188,10 @@ func (k *AndroidKey) judgeUser(want AndroidWant, r *Refusals) {
 	}
 	root := d.HardwareEnforced.RootOfTrust
 	k.VerifiedBoot = root != nil && root.VerifiedBootState == BootVerified && root.DeviceLocked
-	if !want.RequireVerifiedBoot || k.VerifiedBoot {
-		return
-	}
 	switch {
-	case root == nil:
-		r.add(CodeBoot, "the attestation says nothing of verified boot")
+	case root == nil && (want.RequireVerifiedBoot || k.Level > LevelSoftware):
+		r.add(CodeBoot, "the secure environment says nothing of how the system was booted")
+	case root == nil || k.VerifiedBoot || !want.RequireVerifiedBoot:
 	case root.VerifiedBootState != BootVerified:
 		r.add(CodeBoot, "the verified boot state is %s", root.VerifiedBootState)
 	default:

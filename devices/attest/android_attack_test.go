@@ -183,32 +183,84 @@ func TestAndroidExtendedChain(t *testing.T) {
 	mustRefuse(t, err, CodePlacement)
 }
 
-// Factory chains outlive their intermediates' dates; remotely provisioned ones do not.
-func TestAndroidDates(t *testing.T) {
-	description := describe(t, "fresh", nil, signingKey(t))
-	expired := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = noon.AddDate(-10, 0, 0), noon.AddDate(-1, 0, 0) }
-	old := fromFactory(t, description, expired)
-	if _, err := VerifyAndroid(old.certs(), old.want(t, "fresh")); err != nil {
-		t.Errorf("a factory chain: %v", err)
+// chainOf makes a chain of our own root, the leaf first; above edits the certificates between leaf and root, from the root
+// downwards. It is of the kind that the name below the root says.
+func chainOf(t *testing.T, below pkix.Name, above ...func(*x509.Certificate)) ([]*x509.Certificate, AndroidWant) {
+	t.Helper()
+	c := phoneChain{root: certify(t, made{}, pkix.Name{SerialNumber: "f9"}, authority)}
+	issuer, certs := c.root, []*x509.Certificate{c.root.cert}
+	for i, change := range above {
+		name := pkix.Name{CommonName: fmt.Sprint("intermediate ", i)}
+		if i == 0 {
+			name = below
+		}
+		issuer = certify(t, issuer, name, change)
+		certs = append(certs, issuer.cert)
 	}
-	provisioned := func(info []byte) phoneChain {
-		return fromFactory(t, description, func(c *x509.Certificate) {
-			expired(c)
-			c.ExtraExtensions = []pkix.Extension{{Id: oidProvisioningInfo, Value: info}}
+	leaf := certify(t, issuer, pkix.Name{CommonName: "Android Keystore Key"}, attestation(describe(t, "fresh", nil, signingKey(t))))
+	certs = append(certs, leaf.cert)
+	slices.Reverse(certs)
+	return certs, c.want(t, "fresh")
+}
+
+// Names below the root that say how an attestation key was provisioned.
+var (
+	factory  = pkix.Name{SerialNumber: "11"}
+	server   = pkix.Name{CommonName: "Droid CA2", Organization: []string{"Google LLC"}}
+	whatever = pkix.Name{CommonName: "another way"}
+)
+
+// Factory chains outlive their intermediates' dates and no others do; nothing counts before it began.
+func TestAndroidDates(t *testing.T) {
+	expired := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = noon.AddDate(-10, 0, 0), noon.AddDate(-1, 0, 0) }
+	early := func(c *x509.Certificate) { c.NotBefore = noon.Add(time.Second) }
+	info := func(value ...byte) func(*x509.Certificate) {
+		return func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: oidProvisioningInfo, Value: value}}
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		below pkix.Name
+		above []func(*x509.Certificate)
+		code  string
+	}{
+		{"factory", factory, []func(*x509.Certificate){expired, nil}, ""},
+		{"factory, not yet", factory, []func(*x509.Certificate){nil, early}, CodeDates},
+		{"server", server, []func(*x509.Certificate){nil, nil, info(0xa1, 1, 0x18, 40)}, ""},
+		{"server, expired", server, []func(*x509.Certificate){nil, expired, nil}, CodeDates},
+		{"server, not yet", server, []func(*x509.Certificate){nil, nil, early}, CodeDates},
+		{"server of a new name, expired", factory, []func(*x509.Certificate){expired, nil, info(0xa1, 1, 0x18, 40)}, CodeDates},
+		{"server, unreadable", server, []func(*x509.Certificate){nil, nil, info(0xa2, 1, 2, 1, 3)}, CodeMalformed},
+		{"another way", whatever, []func(*x509.Certificate){nil, nil}, ""},
+		{"another way, expired", whatever, []func(*x509.Certificate){expired, nil}, CodeDates},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			chain, want := chainOf(t, c.below, c.above...)
+			_, err := VerifyAndroid(chain, want)
+			mustBe(t, err, c.code)
 		})
 	}
-	remote := provisioned([]byte{0xa1, 1, 0x18, 40})
-	_, err := VerifyAndroid(remote.certs(), remote.want(t, "fresh"))
-	mustRefuse(t, err, CodeDates)
-	odd := provisioned([]byte{0xa2, 1, 2, 1, 3})
-	_, err = VerifyAndroid(odd.certs(), odd.want(t, "fresh"))
-	mustRefuse(t, err, CodeMalformed)
-	named := fromFactory(t, description, func(c *x509.Certificate) {
-		expired(c)
-		c.Subject = pkix.Name{CommonName: "Droid CA2", Organization: []string{"Google LLC"}}
-	})
-	_, err = VerifyAndroid(named.certs(), named.want(t, "fresh"))
-	mustRefuse(t, err, CodeDates)
+}
+
+// A chain has exactly the certificates of its kind: one more, and somebody extended it (HCA-6.1).
+func TestAndroidLength(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		below   pkix.Name
+		between int
+		ok      bool
+	}{
+		{"factory", factory, 1, false}, {"factory", factory, 2, true}, {"factory", factory, 3, false}, {"factory", factory, 6, false},
+		{"server", server, 2, false}, {"server", server, 3, true}, {"server", server, 4, false}, {"server", server, 7, false},
+		{"another way", whatever, 1, true}, {"another way", whatever, 2, true}, {"another way", whatever, 3, false},
+	} {
+		t.Run(fmt.Sprint(c.name, c.between), func(t *testing.T) {
+			chain, want := chainOf(t, c.below, make([]func(*x509.Certificate), c.between)...)
+			_, err := VerifyAndroid(chain, want)
+			mustBe(t, err, map[bool]string{false: CodeChain}[c.ok])
+		})
+	}
 }
 
 // A certificate under another name than its issuer's is none of that issuer's, even where the key fits.

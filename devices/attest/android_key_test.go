@@ -38,58 +38,56 @@ func TestAndroidKeyFacts(t *testing.T) {
 	}
 }
 
-// The weaker of the two levels counts, and a TEE's attestation key cannot speak for a StrongBox.
+// One level for key and attestation, and StrongBox only where the vendor certified one (HCA-6.1).
 func TestAndroidLevel(t *testing.T) {
 	for _, c := range []struct {
 		level, keyMint asn1.Enumerated
 		organization   string
 		want           Level
 	}{
-		{0, 2, "", LevelSoftware}, {2, 0, "", LevelSoftware}, {1, 2, "", LevelTEE}, {2, 1, "", LevelTEE},
-		{2, 2, "", LevelStrongBox}, {2, 2, "StrongBox", LevelStrongBox}, {2, 2, "TEE", LevelTEE},
+		{0, 2, "", LevelSoftware}, {2, 0, "", LevelSoftware}, {0, 0, "", LevelSoftware}, {1, 1, "TEE", LevelTEE}, {1, 1, "StrongBox", LevelTEE},
+		{2, 2, "StrongBox", LevelStrongBox}, {2, 2, "TEE", LevelTEE}, {2, 2, "", LevelTEE}, {1, 2, "StrongBox", 0}, {2, 1, "StrongBox", 0},
 	} {
 		chain := fromFactory(t, describe(t, "", nil, nil), nil)
 		chain.batch = certify(t, chain.intermediate, pkix.Name{CommonName: "batch", Organization: []string{c.organization}}, nil)
 		chain.leaf = certify(t, chain.batch, pkix.Name{CommonName: "Android Keystore Key"},
 			attestation(describeAt(t, c.level, c.keyMint, "fresh", nil, signingKey(t))))
 		want := chain.want(t, "fresh")
-		want.MinLevel = c.want
-		key, err := VerifyAndroid(chain.certs(), want)
-		if err != nil || key.Level != c.want {
-			t.Errorf("%+v: %+v, %v", c, key, err)
+		for want.MinLevel = LevelTEE; want.MinLevel <= LevelStrongBox; want.MinLevel++ {
+			key, err := VerifyAndroid(chain.certs(), want)
+			if want.MinLevel > c.want {
+				mustRefuse(t, err, CodeLevel)
+			} else if err != nil || key.Level != c.want {
+				t.Errorf("%+v: %+v, %v", c, key, err)
+			}
 		}
-		want.MinLevel++
-		_, err = VerifyAndroid(chain.certs(), want)
-		mustRefuse(t, err, CodeLevel)
+		want.MinLevel = LevelSoftware // no place is asked for
+		if _, err := VerifyAndroid(chain.certs(), want); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
 
-// Verified boot counts only of a locked device, and only by the secure environment's word.
+// Verified boot counts only of a locked device, and only by the secure environment's word, without which nothing counts.
 func TestAndroidBoot(t *testing.T) {
-	type rootOfTrust struct {
-		Key    []byte
-		Locked bool
-		State  asn1.Enumerated
-		Hash   []byte
-	}
-	boot := func(locked bool, state asn1.Enumerated) asn1.RawValue {
-		return tagged(t, 704, rootOfTrust{make([]byte, 32), locked, state, make([]byte, 32)})
-	}
 	for _, c := range []struct {
 		name               string
 		software, hardware []asn1.RawValue
-		proved             bool
+		proved, stated     bool
 	}{
-		{"verified and locked", nil, signingKey(t, boot(true, 0)), true},
-		{"unlocked", nil, signingKey(t, boot(false, 0)), false},
-		{"a system of the owner's", nil, signingKey(t, boot(true, 1)), false},
-		{"unverified", nil, signingKey(t, boot(true, 2)), false},
-		{"failed", nil, signingKey(t, boot(true, 3)), false},
-		{"by software", []asn1.RawValue{boot(true, 0)}, signingKey(t), false},
+		{"verified and locked", nil, unbooted(t, boot(t, true, 0)), true, true},
+		{"unlocked", nil, unbooted(t, boot(t, false, 0)), false, true},
+		{"a system of the owner's", nil, unbooted(t, boot(t, true, 1)), false, true},
+		{"unverified", nil, unbooted(t, boot(t, true, 2)), false, true},
+		{"failed", nil, unbooted(t, boot(t, true, 3)), false, true},
+		{"by software", []asn1.RawValue{boot(t, true, 0)}, unbooted(t), false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			chain := fromFactory(t, describe(t, "fresh", c.software, c.hardware), nil)
 			want := chain.want(t, "fresh")
+			if _, err := VerifyAndroid(chain.certs(), want); (err == nil) != c.stated {
+				t.Errorf("verified boot not asked for: %v", err)
+			}
 			want.RequireVerifiedBoot = true
 			_, err := VerifyAndroid(chain.certs(), want)
 			if c.proved {

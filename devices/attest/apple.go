@@ -67,6 +67,9 @@ type AppleKey struct {
 	Counter     uint32           `json:"counter"`
 	Receipt     []byte           `json:"receipt"`
 	NotAfter    time.Time        `json:"certificateNotAfter"`
+	// What the system says of how the app was signed and which version it is, from iOS 27 on.
+	Category      AppleCategory `json:"validationCategory,omitempty"`
+	BundleVersion string        `json:"bundleVersion,omitempty"`
 }
 
 // VerifyApple judges an attestation object as Apple's guide "Validating apps that connect to your server"
@@ -101,7 +104,7 @@ func VerifyApple(object []byte, want AppleWant) (*AppleKey, error) {
 	}
 	return &AppleKey{KeyID: bytes.Clone(want.KeyID), SPKI: leaf.RawSubjectPublicKeyInfo, AppID: want.AppID,
 		Environment: want.Environment, Counter: parsed.auth.counter, Receipt: parsed.receipt,
-		NotAfter: leaf.NotAfter}, nil
+		NotAfter: leaf.NotAfter, Category: parsed.auth.launch.category, BundleVersion: parsed.auth.launch.version}, nil
 }
 
 // judge compares the authenticator data with what is wanted and with the certified key.
@@ -115,6 +118,9 @@ func (a *attestedData) judge(public *ecdsa.PublicKey, want AppleWant) Refusals {
 	}
 	if !bytes.Equal(a.aaguid, want.Environment.aaguid()) {
 		r.add(CodeEnvironment, "the attestation is not of the %s environment", want.Environment)
+	}
+	if !a.launch.category.fits(want.Environment) {
+		r.add(CodeEnvironment, "the app was signed in a way (category %d) that is none of the %s environment", a.launch.category, want.Environment)
 	}
 	point, err := public.Bytes()
 	if err != nil {

@@ -29,6 +29,9 @@ func VerifyAppleAssertion(assertion []byte, key AppleKey, clientDataHash [32]byt
 	if app := sha256.Sum256([]byte(key.AppID)); parsed.head.rpIDHash != app {
 		refusals.add(CodeApp, "the assertion is of another app")
 	}
+	if !parsed.launch.category.fits(key.Environment) {
+		refusals.add(CodeEnvironment, "the app was signed in a way (category %d) that is none of the %s environment", parsed.launch.category, key.Environment)
+	}
 	if parsed.head.counter <= key.Counter {
 		refusals.add(CodeCounter, "the assertion's counter %d did not rise above %d", parsed.head.counter, key.Counter)
 	}
@@ -43,6 +46,7 @@ type appleAssertion struct {
 	signature []byte
 	authData  []byte
 	head      authHead
+	launch    launch
 }
 
 func parseAppleAssertion(assertion []byte) (*appleAssertion, error) {
@@ -56,9 +60,14 @@ func parseAppleAssertion(assertion []byte) (*appleAssertion, error) {
 	if err := strictCBOR().Unmarshal(assertion, &fields); err != nil {
 		return nil, refuse(CodeMalformed, "the assertion cannot be parsed: %v", err)
 	}
+	malformed := refuse(CodeMalformed, "the assertion's authenticator data cannot be parsed")
 	head, ok := parseAuthHead(fields.AuthData)
-	if !ok || len(fields.AuthData) != authHeadSize {
-		return nil, refuse(CodeMalformed, "the assertion's authenticator data cannot be parsed")
+	if !ok {
+		return nil, malformed
 	}
-	return &appleAssertion{fields.Signature, fields.AuthData, head}, nil
+	launch, ok := parseLaunch(head.flags, fields.AuthData[authHeadSize:])
+	if !ok {
+		return nil, malformed
+	}
+	return &appleAssertion{fields.Signature, fields.AuthData, head, launch}, nil
 }

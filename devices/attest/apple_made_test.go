@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -95,7 +96,7 @@ func (a *app) want(t testing.TB) AppleWant {
 // assertion signs client data as the Secure Enclave does.
 func (a *app) assertion(t testing.TB, clientData [32]byte) []byte {
 	t.Helper()
-	head := a.head()
+	head := append(a.head(), a.tail...)
 	nonce := appleNonce(head, clientData)
 	digest := sha256.Sum256(nonce[:])
 	signature, err := ecdsa.SignASN1(rand.Reader, a.leaf.key, digest[:])
@@ -103,6 +104,11 @@ func (a *app) assertion(t testing.TB, clientData [32]byte) []byte {
 		t.Fatal(err)
 	}
 	return marshal(t, map[string][]byte{"signature": signature, "authenticatorData": head})
+}
+
+// launched is what a system from iOS 27 on says of the app.
+func launched(t testing.TB, version, category any) []byte {
+	return marshal(t, map[string]any{"apple_bundle_version_01": version, "apple_validation_category_01": category})
 }
 
 func marshal(t testing.TB, v any) []byte {
@@ -131,7 +137,22 @@ func TestAppleMadeRefused(t *testing.T) {
 		{"another challenge", CodeChallenge, func(a *app) { a.clientData[0]++ }},
 		{"no attested data", CodeMalformed, func(a *app) { a.flags = 0 }},
 		{"bytes after the key", CodeMalformed, func(a *app) { a.tail = []byte{0} }},
-		{"extension data", CodeMalformed, func(a *app) { a.flags, a.tail = 0xc0, []byte{0xa0} }},
+		{"extension data announced and missing", CodeMalformed, func(a *app) { a.flags = 0xc0 }},
+		{"extension data that is no map", CodeMalformed, func(a *app) { a.flags, a.tail = 0xc0, []byte{0x80} }},
+		{"bytes after the extension data", CodeMalformed, func(a *app) { a.flags, a.tail = 0xc0, []byte{0xa0, 0} }},
+		{"names twice", CodeMalformed, func(a *app) { a.tail = []byte{0xa2, 0x61, 'x', 0, 0x61, 'x', 0} }},
+		{"a category of no number", CodeMalformed, func(a *app) { a.tail = launched(t, "1", []byte{4}) }},
+		{"category 0", CodeMalformed, func(a *app) { a.tail = launched(t, "1", []byte{0, 0, 0, 0}) }},
+		{"a version of no text", CodeMalformed, func(a *app) { a.tail = launched(t, 1, []byte{4, 0, 0, 0}) }},
+		{"an endless version", CodeMalformed, func(a *app) { a.tail = launched(t, strings.Repeat("1", 65), []byte{4, 0, 0, 0}) }},
+		{"signed by a developer", CodeEnvironment, func(a *app) { a.tail = launched(t, "1", []byte{3, 0, 0, 0}) }},
+		{"part of the system", CodeEnvironment, func(a *app) { a.tail = launched(t, "1", []byte{1, 0, 0, 0}) }},
+		{"of another platform", CodeEnvironment, func(a *app) { a.tail = launched(t, "1", []byte{6, 0, 0, 0}) }},
+		{"a category to come", CodeEnvironment, func(a *app) { a.tail = launched(t, "1", []byte{4, 1, 0, 0}) }},
+		{"as iOS 27 has it", "", func(a *app) { a.flags, a.tail = 0xc0, launched(t, "42", []byte{4, 0, 0, 0}) }},
+		{"as Apple's sample has it, without the flag", "", func(a *app) { a.tail = launched(t, "42", []byte{5, 0, 0, 0}) }},
+		{"a category in CBOR's own number", "", func(a *app) { a.tail = launched(t, "42", 4) }},
+		{"names to come", "", func(a *app) { a.tail = []byte{0xa1, 0x61, 'x', 0} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := newApp(t)
@@ -237,6 +258,16 @@ func TestAppleAssertionRefused(t *testing.T) {
 	a.counter = 8
 	_, err = VerifyAppleAssertion(a.assertion(t, data), *key, sha256.Sum256([]byte("another")))
 	mustRefuse(t, err, CodeSignature)
+	a.tail = launched(t, "43", []byte{3, 0, 0, 0})
+	_, err = VerifyAppleAssertion(a.assertion(t, data), *key, data)
+	mustRefuse(t, err, CodeEnvironment)
+	a.tail = []byte{0}
+	_, err = VerifyAppleAssertion(a.assertion(t, data), *key, data)
+	mustRefuse(t, err, CodeMalformed)
+	a.flags, a.tail = 0x80, launched(t, "43", []byte{4, 0, 0, 0})
+	if _, err = VerifyAppleAssertion(a.assertion(t, data), *key, data); err != nil {
+		t.Errorf("as iOS 27 asserts: %v", err)
+	}
 	a.appID = "TEAM.tw.apq"
 	_, err = VerifyAppleAssertion(a.assertion(t, data), *key, data)
 	mustRefuse(t, err, CodeApp)

@@ -74,12 +74,13 @@ type attestedData struct {
 	aaguid       []byte // 16 bytes
 	credentialID []byte
 	point        []byte // the public key as an uncompressed point
+	launch       launch
 }
 
 func parseAttestedData(data []byte) (*attestedData, error) {
 	malformed := refuse(CodeMalformed, "the authenticator data cannot be parsed")
 	head, ok := parseAuthHead(data)
-	if !ok || head.flags&flagAttestedData == 0 || head.flags&flagExtensions != 0 {
+	if !ok || head.flags&flagAttestedData == 0 {
 		return nil, malformed
 	}
 	rest := data[authHeadSize:]
@@ -93,15 +94,18 @@ func parseAttestedData(data []byte) (*attestedData, error) {
 		return nil, malformed
 	}
 	a.credentialID = rest[:size]
-	a.point, ok = parseCOSEPoint(rest[size:])
+	a.point, rest, ok = parseCOSEPoint(rest[size:])
 	if !ok {
+		return nil, malformed
+	}
+	if a.launch, ok = parseLaunch(head.flags, rest); !ok {
 		return nil, malformed
 	}
 	return a, nil
 }
 
-// parseCOSEPoint reads a COSE_Key (RFC 9053, section 7.1) that must be one of P-256, and nothing after it.
-func parseCOSEPoint(data []byte) ([]byte, bool) {
+// parseCOSEPoint reads a COSE_Key (RFC 9053, section 7.1) that must be one of P-256, and gives what follows it.
+func parseCOSEPoint(data []byte) (point, rest []byte, ok bool) {
 	var key struct {
 		Type      int    `cbor:"1,keyasint"`
 		Algorithm int    `cbor:"3,keyasint"`
@@ -110,11 +114,12 @@ func parseCOSEPoint(data []byte) ([]byte, bool) {
 		Y         []byte `cbor:"-3,keyasint"`
 	}
 	const ec2, es256, p256 = 2, -7, 1
-	if err := strictCBOR().Unmarshal(data, &key); err != nil {
-		return nil, false
+	rest, err := strictCBOR().UnmarshalFirst(data, &key)
+	if err != nil {
+		return nil, nil, false
 	}
 	if key.Type != ec2 || key.Algorithm != es256 || key.Curve != p256 || len(key.X) != 32 || len(key.Y) != 32 {
-		return nil, false
+		return nil, nil, false
 	}
-	return slices.Concat([]byte{4}, key.X, key.Y), true
+	return slices.Concat([]byte{4}, key.X, key.Y), rest, true
 }

@@ -63,10 +63,26 @@ func tagged(t testing.TB, tag int, value any) asn1.RawValue {
 	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: true, Bytes: inner}
 }
 
-// signingKey is the hardware list of a key made in place, for signing only.
-func signingKey(t testing.TB, more ...asn1.RawValue) []asn1.RawValue {
+// boot is what the boot loader told the secure environment.
+func boot(t testing.TB, locked bool, state asn1.Enumerated) asn1.RawValue {
+	t.Helper()
+	return tagged(t, 704, struct {
+		Key    []byte
+		Locked bool
+		State  asn1.Enumerated
+		Hash   []byte
+	}{make([]byte, 32), locked, state, make([]byte, 32)})
+}
+
+// unbooted is the hardware list of a key made in place, for signing only, which says nothing of the boot.
+func unbooted(t testing.TB, more ...asn1.RawValue) []asn1.RawValue {
 	purposes := asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSet, IsCompound: true, Bytes: []byte{2, 1, 2}}
 	return append([]asn1.RawValue{tagged(t, 1, purposes), tagged(t, 702, 0)}, more...)
+}
+
+// signingKey is that list on an unlocked device.
+func signingKey(t testing.TB, more ...asn1.RawValue) []asn1.RawValue {
+	return append(unbooted(t, more...), boot(t, false, 2))
 }
 
 // describe encodes a KeyDescription of a TEE.
@@ -155,5 +171,15 @@ func mustRefuse(t *testing.T, err error, code string) {
 		t.Errorf("accepted, want a refusal for %s", code)
 	} else if !asRefusals(err).Has(code) {
 		t.Errorf("refused for %v, want %s", err, code)
+	}
+}
+
+// mustBe fails unless the error is a refusal with this code, or none where the code is empty.
+func mustBe(t *testing.T, err error, code string) {
+	t.Helper()
+	if code != "" {
+		mustRefuse(t, err, code)
+	} else if err != nil {
+		t.Error(err)
 	}
 }

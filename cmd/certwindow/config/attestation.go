@@ -57,6 +57,7 @@ func (a *Attestation) check(mode string) error {
 	need(a.MinLevel == "tee" || a.MinLevel == "strongbox", "attestation.min_level is %q; it is tee or strongbox (HCA-6.1)", a.MinLevel)
 	need((a.AndroidRoots == "") == (a.AndroidStatus == ""), "attestation: android_roots and android_status go together")
 	need(a.Android != Required || a.AndroidRoots != "", "attestation.android is required, and android_roots names nothing to judge by (HCA-6.1)")
+	need(a.VerifiedBoot || a.AndroidRoots == "" || mode == Development, "production: attestation.verified_boot must be true; on an unlocked device the system's word for the app proves nothing (HCA-6.1)")
 	need(a.AppleRoots == "" || mode == Development, "production: attestation.apple_roots must be empty; Apple's published root counts")
 	need(a.StatusAge > 0, "attestation.android_status_age must be above zero")
 	return errors.Join(errs...)

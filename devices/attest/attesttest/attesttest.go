@@ -1,5 +1,5 @@
-// Package attesttest plays, for tests, the vendors that vouch for keys: a maker of Android phones and a maker of secure
-// chips, each with roots of its own.
+// Package attesttest plays, for tests, the vendors that vouch for keys: makers of Android phones, of iPhones and of secure
+// chips, under roots of its own.
 package attesttest
 
 import (
@@ -28,16 +28,18 @@ type Vendor struct {
 	inter *x509.Certificate
 	key   *ecdsa.PrivateKey
 	at    time.Time
+
+	rootKey, interKey *ecdsa.PrivateKey
+	revoked           bool
 }
 
 // New is a vendor whose certificates are good around a moment.
 func New(t testing.TB, at time.Time) *Vendor {
 	t.Helper()
 	v := &Vendor{at: at}
-	var rootKey, interKey *ecdsa.PrivateKey
-	v.Root, rootKey = v.certify(t, nil, nil, "root", nil, true, nil)
-	v.inter, interKey = v.certify(t, v.Root, rootKey, "intermediate", nil, true, nil)
-	v.batch, v.key = v.certify(t, v.inter, interKey, "batch", nil, false, nil)
+	v.Root, v.rootKey = v.certify(t, nil, nil, "root", nil, true, nil)
+	v.inter, v.interKey = v.certify(t, v.Root, v.rootKey, "intermediate", nil, true, nil)
+	v.batch, v.key = v.certify(t, v.inter, v.interKey, "batch", nil, false, nil)
 	return v
 }
 
@@ -68,15 +70,36 @@ func (v *Vendor) rootPEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: v.Root.Raw}))
 }
 
+// Renew makes another certificate for the root's key, as a vendor does: the phones hold the old one.
+func (v *Vendor) Renew(t testing.TB) {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "root"}, NotBefore: v.at, NotAfter: v.at.Add(time.Hour),
+		BasicConstraintsValid: true, IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, v.rootKey.Public(), v.rootKey)
+	must(t, err)
+	v.Root, err = x509.ParseCertificate(der)
+	must(t, err)
+}
+
+// Revoke has the vendor's list name the attestation key of its phones.
+func (v *Vendor) Revoke() { v.revoked = true }
+
+func (v *Vendor) statusJSON() []byte {
+	if v.revoked {
+		return []byte(`{"entries":{"` + v.batch.SerialNumber.Text(16) + `":{"status":"REVOKED","reason":"KEY_COMPROMISE"}}}`)
+	}
+	return []byte(`{"entries":{}}`)
+}
+
 // Trust is a window's that knows this vendor's phones and chips.
 func (v *Vendor) Trust(t testing.TB) *attest.Trust {
 	t.Helper()
 	roots, err := json.Marshal([]string{v.rootPEM()})
 	must(t, err)
-	out := &attest.Trust{}
+	out := &attest.Trust{Apple: []*x509.Certificate{v.Root}}
 	out.Android, err = attest.ParseAndroidRoots(roots)
 	must(t, err)
-	out.Status, err = attest.ParseAndroidStatus([]byte(`{"entries":{}}`))
+	out.Status, err = attest.ParseAndroidStatus(v.statusJSON())
 	must(t, err)
 	chips, err := json.Marshal(map[string]any{"version": 1, "chips": []map[string]any{{"model": "Chip 7", "maker": "Maker", "scheme": "FIPS 140-2", "level": 3,
 		"number": "4711", "expires": v.at.AddDate(1, 0, 0).Format(time.DateOnly), "form": "statement", "root": v.rootPEM()}}})
@@ -92,6 +115,10 @@ type Key struct {
 	Digest   []byte // SHA-256 of the certificate that signs the app
 	Software bool   // kept by software alone
 	Imported bool   // made elsewhere, so that there may be copies
+	Unlocked bool   // the boot loader lets any system start
+	Altered  bool   // the system is not its maker's
+	Everyone bool   // all apps of the phone may use it
+	Longer   bool   // the chain has one certificate more than such a chain has
 }
 
 func tagged(t testing.TB, tag int, value any) asn1.RawValue {
@@ -121,6 +148,10 @@ func (v *Vendor) Android(t testing.TB, public crypto.PublicKey, challenge []byte
 	if k.Software {
 		level = 0
 	}
+	software := []asn1.RawValue{tagged(t, 709, app)}
+	if k.Everyone {
+		software = append(software, tagged(t, 600, asn1.NullRawValue))
+	}
 	purposes := asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSet, IsCompound: true, Bytes: []byte{2, 1, 2}}
 	description, err := asn1.Marshal(struct {
 		Version            int
@@ -129,11 +160,31 @@ func (v *Vendor) Android(t testing.TB, public crypto.PublicKey, challenge []byte
 		KeyMintLevel       asn1.Enumerated
 		Challenge, ID      []byte
 		Software, Hardware []asn1.RawValue
-	}{300, level, 300, level, challenge, nil, []asn1.RawValue{tagged(t, 709, app)},
-		[]asn1.RawValue{tagged(t, 1, purposes), tagged(t, 702, origin), tagged(t, 706, 202611)}})
+	}{400, level, 400, level, challenge, nil, software,
+		[]asn1.RawValue{tagged(t, 1, purposes), tagged(t, 702, origin), bootOf(t, k), tagged(t, 706, 202611)}})
 	must(t, err)
-	leaf, _ := v.certify(t, v.batch, v.key, "Android Keystore Key", public, false, []pkix.Extension{{Id: oidKeyDescription, Value: description}})
-	return &ra.Attestation{Format: ra.AttestAndroid, Chain: [][]byte{leaf.Raw, v.batch.Raw, v.inter.Raw, v.Root.Raw}}
+	chain := [][]byte{v.batch.Raw, v.inter.Raw, v.Root.Raw}
+	batch, signer := v.batch, v.key
+	if k.Longer {
+		batch, signer = v.certify(t, v.batch, v.key, "one more", nil, false, nil)
+		chain = append([][]byte{batch.Raw}, chain...)
+	}
+	leaf, _ := v.certify(t, batch, signer, "Android Keystore Key", public, false, []pkix.Extension{{Id: oidKeyDescription, Value: description}})
+	return &ra.Attestation{Format: ra.AttestAndroid, Chain: append([][]byte{leaf.Raw}, chain...)}
+}
+
+// bootOf is what the boot loader told the secure environment.
+func bootOf(t testing.TB, k Key) asn1.RawValue {
+	state := asn1.Enumerated(0)
+	if k.Altered {
+		state = 1
+	}
+	return tagged(t, 704, struct {
+		Key    []byte
+		Locked bool
+		State  asn1.Enumerated
+		Hash   []byte
+	}{make([]byte, 32), !k.Unlocked, state, make([]byte, 32)})
 }
 
 // Chip has the chip of the model "Chip 7" vouch for a key.
