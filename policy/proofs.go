@@ -156,7 +156,7 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 		"ra/trustlist.TestOnlyWhatIsValid web/api.TestTrustList cmd/phone/client.TestStartOfTheApp",
 		""},
 	"HCA-8.2.6": {"policy.Password policy.PasswordLock web/session.(*Service).Login devices/appcred.(*Service).Login devices/appcred/factor.(*Hasher).Matches",
-		"policy.TestPasswordLength policy.TestPasswordNotAccount policy.TestPasswordAge policy.TestPasswordLock policy.TestPasswordInitial web/session.TestStoredPassword devices/appcred.TestPasswordRules devices/appcred.TestPasswordReminder devices/appcred.TestFiveFailuresLockAndReset devices/appcred.TestFiveFailuresUnderConcurrency devices/appcred.TestInitialPassword devices/appcred.TestStoredSecrets devices/appcred/factor.TestStoredPassword",
+		"policy.TestPasswordLength policy.TestPasswordNotAccount policy.TestPasswordAge policy.TestPasswordLock policy.TestPasswordInitial web/session.TestStoredPassword devices/appcred.TestPasswordRules devices/appcred.TestPasswordReminder devices/appcred.TestFiveFailuresLockAndReset web/admin.TestNewPasswordByCard devices/appcred.TestFiveFailuresUnderConcurrency devices/appcred.TestInitialPassword devices/appcred.TestStoredSecrets devices/appcred/factor.TestStoredPassword",
 		""},
 	"HCA-8.2.7": {"policy.OTPLock web/session.(*Service).Login devices/appcred.(*Service).SendCode",
 		"policy.TestOTPLife policy.TestOTPLock web/session.TestCodeWorksOnce devices/appcred.TestSentCode devices/appcred.TestThreeWrongCodesLock devices/appcred.TestCodeOnceUnderConcurrency devices/appcred.TestCodeIsBound",

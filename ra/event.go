@@ -14,6 +14,7 @@ type ActorKind string
 const (
 	ActorStaff   ActorKind = "staff"
 	ActorDevice  ActorKind = "device"  // a phone, by its device key
+	ActorHolder  ActorKind = "holder"  // who shows an IC card at a page that needs no login
 	ActorClient  ActorKind = "client"  // a system of an institution's
 	ActorSweep   ActorKind = "sweep"   // the inventory of HCA-3.6
 	ActorSystem  ActorKind = "system"  // a job of the window's own

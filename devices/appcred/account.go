@@ -110,29 +110,42 @@ func (s *Service) Stop(ctx context.Context, actor ra.Actor, person ra.PersonID) 
 	})
 }
 
-// ResetByCard gives a holder a password of his own choice after his IC card has signed for it (HCA-8.2.6(4)). The
-// caller has verified the card's message, and that it was made for this.
-func (s *Service) ResetByCard(ctx context.Context, actor ra.Actor, person ra.PersonID, next Secret) error {
+// Card is a holder's IC card that has signed for a new password. The caller has verified its message, and that it was
+// made for this.
+type Card struct {
+	Holder  string // what identifies him on the card
+	Signer  string // SHA-256 of its certificate, in hex
+	Message string // SHA-256 of the signed message, in hex
+}
+
+// ResetByCard gives the holder of a card a password of his own choice, and opens his account again (HCA-8.2.6(4),
+// HCA-8.2.7(2)): the card has identified him, if the counter once linked it to him by an identity document. All his
+// logins end. It returns the account's name.
+func (s *Service) ResetByCard(ctx context.Context, actor ra.Actor, card Card, next Secret) (account string, err error) {
+	if len(next) > factor.MaxPassword {
+		return "", ra.Refuse("HCA-8.2.6", "password-too-long", "The password is too long. Nothing was changed; choose another.", nil)
+	}
 	hash, err := s.Hasher.Hash(ctx, next)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return s.act(ctx, ra.Event{Actor: actor, Act: "account.reset", Object: object(person), Clause: "HCA-8.2.6", Details: map[string]string{"by": "card"}}, func(tx Tx, _ *ra.Event) error {
-		a, there, err := tx.Account(person)
-		switch {
-		case err != nil:
+	event := ra.Event{Actor: actor, Act: "account.reset", Object: "person/unknown", Clause: "HCA-8.2.6",
+		Details: map[string]string{"by": "card", "signer": card.Signer, "message": card.Message}}
+	err = s.act(ctx, event, func(tx Tx, e *ra.Event) error {
+		a, err := s.ofCard(tx, card, e)
+		if err != nil {
 			return err
-		case !there:
-			return errNoAccount
 		}
 		if err := factor.Acceptable(a.Name, next); err != nil {
 			return err
 		}
-		if err := s.mayServe(tx, ra.Actor{}, person); err != nil {
-			return err
-		}
+		account = a.Name
 		return s.reset(tx, a, hash, false)
 	})
+	if err != nil {
+		return "", err
+	}
+	return account, nil
 }
 
 // reset gives an account a new password and opens its locks. One that was stopped keeps no other proof: whoever had got
@@ -147,6 +160,29 @@ func (s *Service) reset(tx Tx, a Account, hash string, mustChange bool) error {
 		}
 	}
 	return tx.SetPassword(a.Person, hash, s.moment(), mustChange, true)
+}
+
+// ofCard is the account of the person whom a card identifies.
+func (s *Service) ofCard(tx Tx, card Card, e *ra.Event) (Account, error) {
+	if card.Holder == "" {
+		return Account{}, errNoAccount
+	}
+	p, found, err := tx.PersonOfCard(card.Holder)
+	if err != nil || !found {
+		return Account{}, orNoAccount(err)
+	}
+	e.Object = object(p.ID)
+	if !p.CardChecked {
+		return Account{}, ra.Refuse("HCA-7.3", "card-unchecked", "The counter has not linked this card to you yet. Nothing was changed; have yourself identified there.", nil)
+	}
+	if err := s.mayServe(tx, ra.Actor{}, p.ID); err != nil {
+		return Account{}, err
+	}
+	a, there, err := tx.Account(p.ID)
+	if err != nil || !there {
+		return Account{}, orNoAccount(err)
+	}
+	return a, nil
 }
 
 // ChangePassword sets a holder's own password, under the present one. His other logins end; this one goes on.

@@ -106,6 +106,8 @@ type Contact struct {
 // Tx is one transaction on the accounts.
 type Tx interface {
 	Person(id ra.PersonID) (ra.PersonFacts, error)
+	// PersonOfCard is the one whose card names this holder.
+	PersonOfCard(holder string) (p ra.PersonFacts, found bool, err error)
 	Contact(id ra.PersonID) (Contact, error)
 	HolderFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)
 	DeviceFacts(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)

@@ -119,6 +119,18 @@ func (w *ward) doctor(nationalID, name, holder string) ra.PersonID {
 	return id
 }
 
+// checkCard has the counter link a doctor's card to him, by an identity document.
+func (w *ward) checkCard(person ra.PersonID, name, holder string) {
+	w.t.Helper()
+	card, err := w.register.ReadCard(context.Background(), w.clerk, devices.CardReading{Name: name, Holder: holder})
+	if err == nil {
+		err = w.register.ConfirmCard(context.Background(), w.clerk, person, card, "passport")
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // device is a registered device that is bound.
 func (w *ward) device(code string, shared bool, users ...ra.PersonID) ra.DeviceID {
 	w.t.Helper()

@@ -29,7 +29,7 @@ type Grant struct {
 // errLogin is the one answer to every attempt that fails, so that it tells nobody which part was wrong, whether there
 // is such an account, whether it is locked, or whether its holder uses this device.
 var errLogin = ra.Errorf(ra.KindUnauthenticated, "login-refused", nil,
-	"The account or what was given to prove it is not right, or the account is locked. Five wrong passwords or three wrong codes in a row lock it (HCA-8.2.6, HCA-8.2.7); the counter opens it again.")
+	"The account or what was given to prove it is not right, or the account is locked. Five wrong passwords or three wrong codes in a row lock it (HCA-8.2.6, HCA-8.2.7); the counter or your IC card opens it again.")
 
 // Login signs a holder in on a device that he is a registered user of (HCA-7.3, HCA-7.4).
 func (s *Service) Login(ctx context.Context, actor ra.Actor, at Attempt) (Grant, error) {

@@ -226,6 +226,7 @@ func TestSentCodesAreCountedAcrossReplicas(t *testing.T) {
 func TestStopIsSeenAcrossReplicas(t *testing.T) {
 	eachTwice(t, func(t *testing.T, w *ward, replicas []*appcred.Service) {
 		w.account(w.chen, "chen", "correct horse")
+		w.checkCard(w.chen, "陳小華", "1000")
 		here, there := replicas[0], replicas[1]
 		known := func(s *appcred.Service, g appcred.Grant) bool {
 			_, err := s.Authenticate(t.Context(), g.Token, w.tablet, "tp")
@@ -258,7 +259,7 @@ func TestStopIsSeenAcrossReplicas(t *testing.T) {
 			if err := there.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{pw("correct horse")}, "an act"); ra.AsError(err).Code != "account-stopped" {
 				t.Errorf("a signature after the stop: %v", err)
 			}
-			if err := here.ResetByCard(t.Context(), w.phone, w.chen, "correct horse"); err != nil {
+			if _, err := here.ResetByCard(t.Context(), w.phone, appcred.Card{Holder: "1000"}, "correct horse"); err != nil {
 				t.Fatal(err)
 			}
 		}

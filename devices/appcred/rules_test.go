@@ -57,8 +57,22 @@ func TestFiveFailuresLockAndReset(t *testing.T) {
 		if why := w.lastWhy(); why != "password-locked" {
 			t.Errorf("the log says %s", why)
 		}
-		if err := w.ResetByCard(t.Context(), w.phone, w.chen, "battery staple"); err != nil {
-			t.Fatal(err)
+		own := appcred.Card{Holder: "1000", Signer: "ab", Message: "cd"}
+		_, err = w.ResetByCard(t.Context(), w.phone, own, "battery staple")
+		refused(t, "a card that the counter has not linked to him", err, "card-unchecked")
+		w.checkCard(w.chen, "陳小華", "1000")
+		for _, holder := range []string{"", "2000", "9999"} { // nobody's, of one without an account, a stranger's
+			if _, err := w.ResetByCard(t.Context(), w.phone, appcred.Card{Holder: holder}, "battery staple"); err == nil {
+				t.Errorf("the card of %q resets", holder)
+			}
+		}
+		_, err = w.ResetByCard(t.Context(), w.phone, own, "short")
+		refused(t, "a short password", err, "password-too-short")
+		if _, err := w.try("chen", pw("battery staple")); err == nil {
+			t.Error("a refused reset set the password")
+		}
+		if account, err := w.ResetByCard(t.Context(), w.phone, own, "battery staple"); err != nil || account != "chen" {
+			t.Fatal(account, err)
 		}
 		if g := w.login("chen", pw("battery staple")); g.Login.MustChange {
 			t.Error("a password of one's own is to be changed")

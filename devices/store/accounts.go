@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"certwindow/devices"
 	"certwindow/devices/appcred"
 	"certwindow/ra"
 )
@@ -55,6 +56,15 @@ func (s *Store) ViewAccounts(ctx context.Context, fn func(appcred.Tx) error) err
 }
 
 func (t accountTx) Person(id ra.PersonID) (ra.PersonFacts, error) { return t.s.PersonFacts(t.db, id) }
+
+func (t accountTx) PersonOfCard(holder string) (ra.PersonFacts, bool, error) {
+	found, err := t.Persons(devices.PersonQuery{Holder: holder, Limit: 2})
+	if err != nil || len(found) != 1 {
+		return ra.PersonFacts{}, false, err
+	}
+	p, err := t.Person(found[0].ID)
+	return p, err == nil, err
+}
 
 func (t accountTx) DeviceFacts(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error) {
 	return t.s.DeviceFacts(t.db, id, seenFrom)

@@ -52,8 +52,8 @@ var preambles = map[Purpose][3]string{
 	},
 	PurposePasswordReset: {
 		"行動憑證帳號密碼重設 HCA mobile account password reset v1",
-		"本人以此訊息申請重設下列帳號之密碼，此訊息不作其他用途。",
-		"With this message I ask for the password of the account below to be reset, and for nothing else.",
+		"本人以此訊息於下列網站重設本人行動裝置帳號之密碼，此訊息不作其他用途。",
+		"With this message I set a new password for my account on phones at the site below, and do nothing else.",
 	},
 }
 
@@ -177,15 +177,14 @@ func (l Link) Text() ([]byte, error) {
 	return t.bytes()
 }
 
-// PasswordReset is what the holder signs to have a locked or forgotten password reset (HCA-8.2.6).
+// PasswordReset is what a holder signs to give his locked or forgotten account a new password (HCA-8.2.6(4)). Whose
+// account it is, is read from the verified certificate: a person has one.
 type PasswordReset struct {
-	Nonce       string
-	Issued      time.Time
-	Expires     time.Time
-	Window      ra.InstitutionCode
-	Institution ra.InstitutionCode
-	Holder      string
-	Account     string
+	Nonce   string
+	Issued  time.Time
+	Expires time.Time
+	Window  ra.InstitutionCode
+	Site    string // the origin of the page
 }
 
 // Text returns the bytes to be signed. The error is an *Error with ReasonValue.
@@ -193,9 +192,7 @@ func (p PasswordReset) Text() ([]byte, error) {
 	t := begin(PurposePasswordReset)
 	t.nonce(p.Nonce, p.Issued, p.Expires)
 	t.line("window", string(p.Window))
-	t.line("institution", string(p.Institution))
-	t.line("holder", p.Holder)
-	t.line("account", p.Account)
+	t.line("site", p.Site)
 	return t.bytes()
 }
 

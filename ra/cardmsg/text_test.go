@@ -85,12 +85,11 @@ reason: keyCompromise
 // HCA-5.2.1, HCA-8.1.4: every use of a card has a first line of its own, and each is recognised as itself.
 func TestPurposes(t *testing.T) {
 	texts := map[Purpose]interface{ Text() ([]byte, error) }{
-		PurposeEnrolment:  enrolment(),
-		PurposeRevocation: revocation(),
-		PurposeLogin:      Login{testNonce, now, now.Add(time.Minute), "0101090517", "https://window.example"},
-		PurposeLink:       Link{testNonce, now, now.Add(time.Minute), "0101090517", "https://window.example", "lin.mei"},
-		PurposePasswordReset: PasswordReset{testNonce, now, now.Add(time.Minute), "0101090517", "0101090517",
-			"0000000112345678", "ming"},
+		PurposeEnrolment:     enrolment(),
+		PurposeRevocation:    revocation(),
+		PurposeLogin:         Login{testNonce, now, now.Add(time.Minute), "0101090517", "https://window.example"},
+		PurposeLink:          Link{testNonce, now, now.Add(time.Minute), "0101090517", "https://window.example", "lin.mei"},
+		PurposePasswordReset: PasswordReset{testNonce, now, now.Add(time.Minute), "0101090517", "https://window.example"},
 	}
 	if len(texts) != len(preambles) {
 		t.Errorf("%d purposes are tested, there are %d", len(texts), len(preambles))

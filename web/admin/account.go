@@ -15,6 +15,7 @@ type HolderAccounts interface {
 	Account(ctx context.Context, person ra.PersonID) (a appcred.Standing, found bool, err error)
 	Open(ctx context.Context, actor ra.Actor, person ra.PersonID, name string) (appcred.Credentials, error)
 	Stop(ctx context.Context, actor ra.Actor, person ra.PersonID) error
+	ResetByCard(ctx context.Context, actor ra.Actor, card appcred.Card, next appcred.Secret) (account string, err error)
 	SetUpHOTP(ctx context.Context, actor ra.Actor, person ra.PersonID, secret appcred.Secret) error
 }
 

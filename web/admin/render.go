@@ -127,7 +127,7 @@ func (s *Site) funcs(lang string) template.FuncMap {
 		"may":     func(v view, method, path string) bool { return v.page.may(method, path) },
 		"leaves":  func() []string { return leaveReasons },
 		"reports": func() []ra.DeviceEvent { return reports },
-		"signing": func(v view, text any) map[string]any { return map[string]any{"CSRF": v.CSRF, "Text": text} },
+		"signing": func(v view, text any) map[string]any { return map[string]any{"CSRF": v.CSRF, "Text": text, "View": v} },
 		"rows":    func(list any, names map[ra.PersonID]string) rows { return rows{list, names} },
 		"join":    func(list []string) string { return strings.Join(list, ", ") },
 	}

@@ -41,6 +41,7 @@ const get, post = http.MethodGet, http.MethodPost
 var routes = slices.Concat(
 	sessionRoutes,
 	cardRoutes,
+	newPasswordRoutes,
 	draftRoutes,
 	homeRoutes,
 	searchRoutes,

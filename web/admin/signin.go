@@ -28,6 +28,7 @@ type cardText struct {
 	Again       string // where a new text is made
 	Next        string
 	Submit      string // a key of the catalogue
+	NewPassword bool   // a password is set with it
 	PINOnPage   bool
 	CardErrors  []cardError
 }
@@ -54,13 +55,9 @@ func (p *page) cardLoginForm() error {
 // cardLoginView makes a text for this browser to sign in with. The browser's token binds the text to it before anybody
 // is signed in (HCA-8.1.4).
 func (p *page) cardLoginView(next string) (view, error) {
-	browser := session.BrowserTokenOf(p.Request())
-	if browser == "" {
-		var err error
-		if browser, err = p.site.Accounts.NewBrowserToken(); err != nil {
-			return view{}, err
-		}
-		session.SetBrowserCookie(p.Response(), browser)
+	browser, err := p.browserToken()
+	if err != nil {
+		return view{}, err
 	}
 	c, err := p.site.Accounts.LoginChallenge(p.ctx(), browser, p.RealIP())
 	if err != nil {
@@ -70,6 +67,19 @@ func (p *page) cardLoginView(next string) (view, error) {
 	t.Action, t.Next, t.Submit = "/login/card", next, "login-card.submit"
 	t.Again = "/login/card?" + url.Values{"next": {next}}.Encode()
 	return view{Title: "login-card.title", Up: "/login?" + url.Values{"next": {next}}.Encode(), UpTitle: "login-card.password", Scripts: cardScripts, Data: t}, nil
+}
+
+// browserToken is this browser's, or a new one that it is given.
+func (p *page) browserToken() (session.Secret, error) {
+	browser := session.BrowserTokenOf(p.Request())
+	if browser != "" {
+		return browser, nil
+	}
+	browser, err := p.site.Accounts.NewBrowserToken()
+	if err == nil {
+		session.SetBrowserCookie(p.Response(), browser)
+	}
+	return browser, err
 }
 
 func (p *page) cardLogin() error {

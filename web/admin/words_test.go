@@ -37,7 +37,7 @@ func families() map[string][]string {
 		"answer.": {"yes", "no"}, "setting.": settingNames(), "ceremony.kind.": texts(custody.Kinds), "state.ceremony.": ceremonyStates, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
 		"state.app.": texts(appStates), "withdrawal.": devices.WithdrawalReasons, "state.checkin.": {"usable", "stopped"}, "unmask-reason.": policy.UnmaskReasons,
 		"unmask-kind.": {"record", "list", "copy"}, "copy.kind.": {"account", "biometrics", "cards", "devices", "looks", "use", "read-notices", "applications", "certificates", "notices", "log"},
-		"actor.": {"staff", "device", "sweep", "system", "command"}, "nav.": navNames(),
+		"actor.": {"staff", "device", "holder", "client", "sweep", "system", "command"}, "nav.": navNames(),
 		"sheet.": append(sheetNames(), "sweep"), "sheet.about.": sheetNames(), "sheet.col.": reportColumns, "finding.": {"expired", "revoked-at-hca"},
 		"action.": {"revoke", "record", "none"}, "clause.": {"tested", "enforced", "not-yet"}, "help.title.": topicNames(), "help.about.": topicNames(),
 		"help.steps.": topicNames(), "computer.test.": computerTests, "computer.found.": computerWords, "health.": checkNames, "health.down.": checkNames,

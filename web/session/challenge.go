@@ -34,6 +34,7 @@ const maxChallengeLife = 3 * time.Minute
 const (
 	forLogin = "login"
 	forLink  = "link"
+	forReset = "reset"
 )
 
 // Challenge is a text to be signed by a card.
@@ -73,6 +74,21 @@ func errNoCards() error {
 
 // LoginChallenge makes a text for signing in by card, good for this browser alone.
 func (s *Service) LoginChallenge(ctx context.Context, browser Secret, address string) (Challenge, error) {
+	return s.browserChallenge(ctx, forLogin, browser, address, func(nonce string, now, expires time.Time) ([]byte, error) {
+		return cardmsg.Login{Nonce: nonce, Issued: now, Expires: expires, Window: s.Cards.Window, Site: s.Cards.Site}.Text()
+	})
+}
+
+// ResetChallenge makes a text by which a holder's card sets the password of his account on phones, good for this
+// browser alone (HCA-8.2.6(4)).
+func (s *Service) ResetChallenge(ctx context.Context, browser Secret, address string) (Challenge, error) {
+	return s.browserChallenge(ctx, forReset, browser, address, func(nonce string, now, expires time.Time) ([]byte, error) {
+		return cardmsg.PasswordReset{Nonce: nonce, Issued: now, Expires: expires, Window: s.Cards.Window, Site: s.Cards.Site}.Text()
+	})
+}
+
+// browserChallenge makes a text for a browser in which nobody is signed in.
+func (s *Service) browserChallenge(ctx context.Context, purpose string, browser Secret, address string, write func(nonce string, now, expires time.Time) ([]byte, error)) (Challenge, error) {
 	if s.Cards == nil {
 		return Challenge{}, errNoCards()
 	}
@@ -83,8 +99,8 @@ func (s *Service) LoginChallenge(ctx context.Context, browser Secret, address st
 	if len(browser) != tokenLength {
 		return Challenge{}, ra.Errorf(ra.KindMalformed, "browser-unknown", nil, "The browser has no token of ours.")
 	}
-	return s.challenge(ctx, forLogin, boundTo(browser), now, func(nonce string, expires time.Time) ([]byte, error) {
-		return cardmsg.Login{Nonce: nonce, Issued: now, Expires: expires, Window: s.Cards.Window, Site: s.Cards.Site}.Text()
+	return s.challenge(ctx, purpose, boundTo(browser), now, func(nonce string, expires time.Time) ([]byte, error) {
+		return write(nonce, now, expires)
 	})
 }
 

@@ -79,15 +79,16 @@ func (h *house) signIn(ctx context.Context, p *benchPhone, person ra.PersonID, a
 	p.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: h.trusted,
 		ServerName: "localhost", Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: p.key}}}}}
 	const password appcred.Secret = "correct horse battery"
-	if _, err := h.holders.Open(ctx, phone, person, account); err != nil {
-		return err
-	}
-	if err := h.holders.ResetByCard(ctx, phone, person, password); err != nil {
+	initial, err := h.holders.Open(ctx, phone, person, account)
+	if err != nil {
 		return err
 	}
 	g, err := h.holders.Login(ctx, phone, appcred.Attempt{Account: account, Device: d.ID, Thumbprint: deviceca.Thumbprint(der),
-		Proofs: []appcred.Proof{{Kind: policy.FactorPassword, Value: password}}})
+		Proofs: []appcred.Proof{{Kind: policy.FactorPassword, Value: initial.Password}}})
 	if err != nil {
+		return err
+	}
+	if err := h.holders.ChangePassword(ctx, phone, g.Token, g.Login, initial.Password, password); err != nil {
 		return err
 	}
 	p.token = g.Token.Reveal()

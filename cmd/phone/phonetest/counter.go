@@ -86,7 +86,10 @@ func (w *Window) Account(t testing.TB, person ra.PersonID, name string) {
 	t.Helper()
 	_, err := w.Holders.Open(t.Context(), Clerk, person, name)
 	must(t, err)
-	must(t, w.Holders.ResetByCard(t.Context(), Clerk, person, Password))
+	p, err := w.Registry.Person(t.Context(), Clerk, person)
+	must(t, err)
+	_, err = w.Holders.ResetByCard(t.Context(), Clerk, appcred.Card{Holder: p.Holder}, Password)
+	must(t, err)
 }
 
 // SendCode keeps a one-time code in the place of a sender.
