@@ -53,6 +53,7 @@ type Token struct {
 	Authorisation remotesign.AuthorisationID // what a credential token collects
 	Redirect      string
 	Challenge     string // of PKCE
+	Rich          bool   // it was asked for by authorization_details (RFC 9396)
 	Thumbprint    string // of the certificate that it is bound to
 	CreatedAt     time.Time
 	ExpiresAt     time.Time

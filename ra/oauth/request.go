@@ -35,6 +35,7 @@ type Request struct {
 	Scope         string
 	State         string // the client's own word, given back
 	Challenge     string // of PKCE, S256
+	Rich          bool   // asked for by authorization_details (RFC 9396)
 	Person        ra.PersonID
 	Authorisation remotesign.AuthorisationID // of the scope "credential": its release is the holder's answer
 	ShortCode     string                     // shown on both screens
@@ -50,6 +51,7 @@ type Asked struct {
 	Scope     string
 	State     string
 	Challenge string
+	Rich      bool           // by authorization_details
 	Account   string         // of the scope "service": whose access it is
 	Sign      remotesign.Ask // of the scope "credential"
 }
@@ -68,7 +70,7 @@ func (s *Server) Begin(ctx context.Context, actor ra.Actor, a Asked) (r Request,
 		return r, "", refuse(ra.KindMalformed, "invalid_request", "The address to return to is not registered, or PKCE is missing.", nil)
 	}
 	now := s.Now()
-	r = Request{Client: c.ID, Redirect: a.Redirect, Scope: a.Scope, State: a.State, Challenge: a.Challenge, Standing: Pending, CreatedAt: now, ExpiresAt: now.Add(RequestLife)}
+	r = Request{Client: c.ID, Redirect: a.Redirect, Scope: a.Scope, State: a.State, Challenge: a.Challenge, Rich: a.Rich, Standing: Pending, CreatedAt: now, ExpiresAt: now.Add(RequestLife)}
 	if r.ID, err = ra.NewID(now, s.Rand); err != nil {
 		return r, "", err
 	}
@@ -183,7 +185,7 @@ func (s *Server) CodeFor(ctx context.Context, actor ra.Actor, id, browser string
 		return "", r, err
 	}
 	x := &exchange{s: s, actor: actor, client: c, grant: Token{Grant: grant, Scope: r.Scope, Person: r.Person, Authorisation: r.Authorisation,
-		Redirect: r.Redirect, Challenge: r.Challenge}}
+		Redirect: r.Redirect, Challenge: r.Challenge, Rich: r.Rich}}
 	info, err := x.manager().GenerateAuthToken(ctx, lib.Code, &lib.TokenGenerateRequest{ClientID: c.ID, UserID: string(r.Person), RedirectURI: r.Redirect, Scope: r.Scope,
 		CodeChallenge: r.Challenge, CodeChallengeMethod: lib.CodeChallengeS256})
 	if err != nil {

@@ -70,6 +70,15 @@ type Proof struct {
 	Token  Token
 }
 
+// Release is what the holder released for a token of the scope "credential".
+func (s *Server) Release(ctx context.Context, t Token) (a remotesign.Authorisation, err error) {
+	if t.Authorisation == "" {
+		return a, errToken
+	}
+	err = s.Store.View(ctx, func(tx Tx) (err error) { a, err = tx.Authorisation(t.Authorisation); return err })
+	return a, err
+}
+
 // CredentialOf is what the token collects; empty for one of the scope "service".
 func (p Proof) CredentialOf() remotesign.AuthorisationID { return p.Token.Authorisation }
 

@@ -35,6 +35,7 @@ type oauthToken struct {
 	AuthorisationID remotesign.AuthorisationID
 	Redirect        string
 	Challenge       string
+	Rich            bool
 	Thumbprint      string
 	CreatedAt       time.Time `gorm:"autoCreateTime:false"`
 	ExpiresAt       time.Time
@@ -46,7 +47,7 @@ func (oauthToken) TableName() string { return "oauth_tokens" }
 // InsertToken stores a code or a token.
 func (tx *Tx) InsertToken(t oauth.Token) error {
 	row := oauthToken{Hash: t.Hash, Kind: t.Kind, GrantID: t.Grant, Client: t.Client, Scope: t.Scope, PersonID: t.Person, AuthorisationID: t.Authorisation,
-		Redirect: t.Redirect, Challenge: t.Challenge, Thumbprint: t.Thumbprint, CreatedAt: t.CreatedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC(), EndedAt: utc(t.EndedAt)}
+		Redirect: t.Redirect, Challenge: t.Challenge, Rich: t.Rich, Thumbprint: t.Thumbprint, CreatedAt: t.CreatedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC(), EndedAt: utc(t.EndedAt)}
 	return tx.db.Create(&row).Error
 }
 
@@ -57,7 +58,7 @@ func (tx *Tx) Token(hash []byte) (oauth.Token, error) {
 		return oauth.Token{}, err
 	}
 	return oauth.Token{Hash: r.Hash, Kind: r.Kind, Grant: r.GrantID, Client: r.Client, Scope: r.Scope, Person: r.PersonID, Authorisation: r.AuthorisationID,
-		Redirect: r.Redirect, Challenge: r.Challenge, Thumbprint: r.Thumbprint, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, EndedAt: r.EndedAt}, nil
+		Redirect: r.Redirect, Challenge: r.Challenge, Rich: r.Rich, Thumbprint: r.Thumbprint, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, EndedAt: r.EndedAt}, nil
 }
 
 // EndToken ends a code or token, and says whether it was not ended before.
@@ -89,6 +90,7 @@ type accessRequest struct {
 	Scope           string
 	State           string
 	Challenge       string
+	Rich            bool
 	PersonID        ra.PersonID
 	AuthorisationID remotesign.AuthorisationID
 	ShortCode       string
@@ -98,14 +100,14 @@ type accessRequest struct {
 }
 
 func (r accessRequest) request() oauth.Request {
-	return oauth.Request{ID: r.ID, BrowserHash: r.BrowserHash, Client: r.Client, Redirect: r.Redirect, Scope: r.Scope, State: r.State, Challenge: r.Challenge,
+	return oauth.Request{ID: r.ID, BrowserHash: r.BrowserHash, Client: r.Client, Redirect: r.Redirect, Scope: r.Scope, State: r.State, Challenge: r.Challenge, Rich: r.Rich,
 		Person: r.PersonID, Authorisation: r.AuthorisationID, ShortCode: r.ShortCode, Standing: r.Standing, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt}
 }
 
 // InsertAccessRequest stores a request for access.
 func (tx *Tx) InsertAccessRequest(r oauth.Request) error {
 	return tx.db.Create(&accessRequest{ID: r.ID, BrowserHash: r.BrowserHash, Client: r.Client, Redirect: r.Redirect, Scope: r.Scope, State: r.State,
-		Challenge: r.Challenge, PersonID: r.Person, AuthorisationID: r.Authorisation, ShortCode: r.ShortCode, Standing: r.Standing,
+		Challenge: r.Challenge, Rich: r.Rich, PersonID: r.Person, AuthorisationID: r.Authorisation, ShortCode: r.ShortCode, Standing: r.Standing,
 		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: r.ExpiresAt.UTC()}).Error
 }
 

@@ -25,7 +25,7 @@ type wanted struct {
 // known are the parameters of an authorization request (section 8.4.2). Others are ignored, as RFC 6749 section 3.1 has
 // it, and are not carried on.
 var known = []string{"response_type", "client_id", "redirect_uri", "scope", "authorization_details", "code_challenge", "code_challenge_method", "state",
-	"lang", "credentialID", "numSignatures", "hashes", "hashAlgorithmOID", "description", "clientData"}
+	"lang", "credentialID", "signatureQualifier", "numSignatures", "hashes", "hashAlgorithmOID", "description", "clientData"}
 
 // backError is an error that the client is told by a redirection (RFC 6749 section 4.1.2.1).
 type backError struct {
@@ -67,13 +67,15 @@ func (c *call) wants(f url.Values) (w wanted, err error) {
 	case len(w.asked.State) > maxState:
 		w.asked.State = ""
 		return back("invalid_request", "Invalid parameter state")
+	case f.Get("response_type") == "":
+		return back("invalid_request", "Missing parameter response_type")
 	case f.Get("response_type") != "code":
 		return back("unsupported_response_type", "Only codes are given")
 	case !challengeForm.MatchString(w.asked.Challenge) || f.Get("code_challenge_method") != "S256":
 		return back("invalid_request", "PKCE by S256 is required")
 	}
 	details := f.Get("authorization_details")
-	if details != "" {
+	if w.asked.Rich = details != ""; w.asked.Rich {
 		w.asked.Scope = oauth.Credential
 	} else if w.asked.Scope == "" {
 		w.asked.Scope = oauth.Service
@@ -84,7 +86,7 @@ func (c *call) wants(f url.Values) (w wanted, err error) {
 	case oauth.Credential:
 		if w.asked.Sign, err = c.signing(f, cl.ID, cl.Name, cl.Scopes); err != nil {
 			_, said := failureOf(err)
-			return back("invalid_request", said.Description)
+			return back(said.Error, said.Description)
 		}
 		return w, nil
 	}
@@ -102,7 +104,10 @@ func (c *call) signing(f url.Values, client, name string, scopes []string) (ask 
 	if err != nil {
 		return ask, err
 	}
-	if b.CredentialID == nil || !idForm.MatchString(*b.CredentialID) {
+	switch {
+	case b.Qualifier != nil: // the certificates of this window are of none of the kinds that those names promise
+		return ask, invalid("signatureQualifier")
+	case b.CredentialID == nil || !idForm.MatchString(*b.CredentialID):
 		return ask, invalid("credentialID")
 	}
 	list, err := c.api.Signatures.Credentials(c.ctx(), remotesign.ClientID(client), "", ra.CertificateID(*b.CredentialID))
@@ -115,7 +120,8 @@ func (c *call) signing(f url.Values, client, name string, scopes []string) (ask 
 	return b.ask(list[0], name, scopes)
 }
 
-// readParameters reads the parameters of section 8.4.2, where hashes are base64url with commas between.
+// readParameters reads the parameters of section 8.4.2, where hashes are base64url with commas between. Some clients send
+// them as base64, as everywhere else.
 func readParameters(f url.Values) (b authorizeRequest, err error) {
 	text := func(name string) *string {
 		if v := f.Get(name); v != "" {
@@ -127,9 +133,11 @@ func readParameters(f url.Values) (b authorizeRequest, err error) {
 	if err != nil {
 		return b, missing("integer", "numSignatures")
 	}
-	b = authorizeRequest{CredentialID: text("credentialID"), NumSignatures: &n, HashAlgorithm: text("hashAlgorithmOID"), Description: text("description")}
+	b = authorizeRequest{CredentialID: text("credentialID"), Qualifier: text("signatureQualifier"), NumSignatures: &n, HashAlgorithm: text("hashAlgorithmOID"),
+		Description: text("description")}
+	url := strings.NewReplacer("+", "-", "/", "_")
 	for i, h := range strings.Split(f.Get("hashes"), ",") {
-		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(h, "="))
+		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(url.Replace(h), "="))
 		if err != nil || len(raw) == 0 || i >= remotesign.MaxHashes {
 			return b, invalid("hashes")
 		}
@@ -140,14 +148,17 @@ func readParameters(f url.Values) (b authorizeRequest, err error) {
 
 // details is one authorization_details object of the type "credential" (RFC 9396, section 8.4.2).
 type details struct {
-	Type         string  `json:"type"`
-	CredentialID *string `json:"credentialID"`
-	Documents    []struct {
-		Hash  string `json:"hash"`
-		Label string `json:"label"`
-	} `json:"documentDigests"`
-	HashAlgorithm *string  `json:"hashAlgorithmOID"`
-	Locations     []string `json:"locations"`
+	Type          string           `json:"type"`
+	CredentialID  *string          `json:"credentialID"`
+	Qualifier     *string          `json:"signatureQualifier,omitempty"`
+	Documents     []documentDigest `json:"documentDigests"`
+	HashAlgorithm *string          `json:"hashAlgorithmOID"`
+	Locations     []string         `json:"locations,omitempty"`
+}
+
+type documentDigest struct {
+	Hash  string `json:"hash"`
+	Label string `json:"label"`
 }
 
 // readDetails reads authorization_details: one object in an array.
@@ -157,16 +168,36 @@ func readDetails(text string) (b authorizeRequest, err error) {
 	}
 	// decode takes objects; the array is what it is given in one.
 	if err := decode([]byte(`{"list":`+text+`}`), &all); err != nil || len(all.List) != 1 || all.List[0].Type != oauth.Credential {
-		return b, invalid("authorization_details")
+		return b, badDetails("Invalid parameter authorization_details")
 	}
 	d := all.List[0]
 	n := len(d.Documents)
-	b = authorizeRequest{CredentialID: d.CredentialID, NumSignatures: &n, HashAlgorithm: d.HashAlgorithm}
+	b = authorizeRequest{CredentialID: d.CredentialID, Qualifier: d.Qualifier, NumSignatures: &n, HashAlgorithm: d.HashAlgorithm}
 	for _, x := range d.Documents {
 		b.Hashes = append(b.Hashes, x.Hash)
 		b.Documents = append(b.Documents, document{Title: x.Label})
 	}
 	return b, nil
+}
+
+// badDetails is RFC 9396's own error (section 5).
+func badDetails(text string) error {
+	return ra.Errorf(ra.KindMalformed, "invalid_authorization_details", nil, "%s", text)
+}
+
+// detailsOf are what a holder released, as authorization_details (RFC 9396 section 7).
+func detailsOf(a remotesign.Authorisation) []details {
+	id, oid := string(a.Certificate), ""
+	for o, name := range hashNames {
+		if name == a.HashAlgorithm {
+			oid = o
+		}
+	}
+	d := details{Type: oauth.Credential, CredentialID: &id, HashAlgorithm: &oid}
+	for _, i := range a.Items {
+		d.Documents = append(d.Documents, documentDigest{base64.StdEncoding.EncodeToString(i.Hash), i.Title})
+	}
+	return []details{d}
 }
 
 // back is the client's address with an answer (RFC 6749 section 4.1.2, RFC 9207).

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/url"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -16,9 +17,9 @@ import (
 )
 
 const (
-	maxBody  = 1 << 20 // bytes: 500 hashes with their labels
-	maxForm  = 16 << 10
-	maxDepth = 4 // of nested objects and arrays; ours have three
+	maxBody  = 1 << 20   // bytes: 500 hashes with their labels
+	maxForm  = 256 << 10 // the same as the fields of a form, with every sign of their JSON escaped
+	maxDepth = 4         // of nested objects and arrays; ours have three
 )
 
 func asHTTP(err error, h **echo.HTTPError) bool { return errors.As(err, h) }
@@ -66,12 +67,37 @@ func decode(body []byte, v any) error {
 	case errors.As(err, &wrong) && errors.Is(wrong.Err, json.ErrUnknownName):
 		return malformed("The body has a member that this address does not know.")
 	case errors.As(err, &wrong):
-		name := strings.TrimPrefix(string(wrong.JSONPointer), "/")
-		if name, _, _ = strings.Cut(name, "/"); name != "" && len(name) < 40 && utf8.ValidString(name) {
-			return malformed("Missing (or invalid type) parameter " + name)
+		name, inside, deeper := strings.Cut(strings.TrimPrefix(string(wrong.JSONPointer), "/"), "/")
+		switch {
+		case name == "" || len(name) >= 40 || !utf8.ValidString(name):
+		case deeper && inside != "":
+			return invalid(name)
+		default:
+			return missing(kindOf(wrong.GoType), name)
 		}
 	}
 	return malformed("The body is not the JSON object that the contract says.")
+}
+
+// kindOf is what the specification calls the type that a member has.
+func kindOf(t reflect.Type) string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil {
+		return "object"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "string"
+	case reflect.Int:
+		return "integer"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Slice:
+		return "array"
+	}
+	return "object"
 }
 
 // shallow walks the tokens of a body before anything is built from it, and wants one object.

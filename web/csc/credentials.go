@@ -2,12 +2,16 @@ package csc
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"regexp"
 	"time"
 
 	"certwindow/ra"
+	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
 )
 
@@ -71,12 +75,13 @@ func yes(b *bool) bool { return b != nil && *b }
 const generalized = "20060102150405Z"
 
 // tell describes a credential. The mode of authorisation is a required member, so it is always there.
-func (a *API) tell(x remotesign.Credential, s showing) (credential, error) {
+func (a *API) tell(x remotesign.Credential, s showing, lang string) (credential, error) {
 	cert, err := x509.ParseCertificate(x.DER)
 	if err != nil {
 		return credential{}, err
 	}
-	out := credential{Description: "HCA mobile certificate, key in the HSM", SCAL: "2", Multisign: remotesign.MaxHashes, Lang: "en",
+	say := sayings[lang]
+	out := credential{Description: say["credential"], SCAL: "2", Multisign: remotesign.MaxHashes, Lang: lang,
 		Cert: certInfo{Status: statusOf(x.Certificate, a.Now())}, Auth: &authInfo{Mode: "explicit"}}
 	if out.Key, err = keyOf(cert, x.Usable == nil); err != nil {
 		return credential{}, err
@@ -91,12 +96,27 @@ func (a *API) tell(x remotesign.Credential, s showing) (credential, error) {
 		}
 	}
 	if yes(s.CertInfo) {
-		out.Cert.IssuerDN, out.Cert.SubjectDN, out.Cert.SerialNumber = cert.Issuer.String(), cert.Subject.String(), x.Serial
+		out.Cert.SerialNumber = x.Serial
+		if out.Cert.IssuerDN, err = nameOf(cert.RawIssuer); err != nil {
+			return credential{}, err
+		}
+		if out.Cert.SubjectDN, err = nameOf(cert.RawSubject); err != nil {
+			return credential{}, err
+		}
 		out.Cert.ValidFrom, out.Cert.ValidTo = cert.NotBefore.UTC().Format(generalized), cert.NotAfter.UTC().Format(generalized)
 	}
 	out.Auth.Expression = phoneID
-	out.Auth.Objects = []authObject{{Type: "ChallengeResponseOOB", ID: phoneID, Label: "Phone", Description: "The holder releases the signatures on the phone that the certificate is on."}}
+	out.Auth.Objects = []authObject{{Type: "ChallengeResponseOOB", ID: phoneID, Label: say["phone"], Description: say["release"]}}
 	return out, nil
+}
+
+// nameOf writes a name by RFC 4514: as the certificate has it, the last part first.
+func nameOf(der []byte) (string, error) {
+	var name pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
+		return "", fmt.Errorf("csc: a name in a certificate cannot be read: %w", err)
+	}
+	return name.String(), nil
 }
 
 // statusOf is a certificate's state in the specification's words. One whose revocation is under way is not valid here.
@@ -114,7 +134,7 @@ func statusOf(c ra.Certificate, now time.Time) string {
 
 type listAnswer struct {
 	IDs       []string     `json:"credentialIDs"`
-	Infos     []credential `json:"credentialInfos,omitempty"`
+	Infos     []credential `json:"credentialInfos,omitzero"` // there, if empty, where it was asked for
 	OnlyValid *bool        `json:"onlyValid,omitempty"`
 }
 
@@ -145,6 +165,9 @@ func (c *call) listCredentials() error {
 	if yes(b.OnlyValid) {
 		out.OnlyValid = b.OnlyValid
 	}
+	if yes(b.CredentialInfo) {
+		out.Infos = []credential{}
+	}
 	for _, x := range list {
 		if yes(b.OnlyValid) && x.Usable != nil {
 			continue
@@ -153,7 +176,7 @@ func (c *call) listCredentials() error {
 		if !yes(b.CredentialInfo) {
 			continue
 		}
-		info, err := c.api.tell(x, b.showing)
+		info, err := c.api.tell(x, b.showing, c.lang(b.Lang))
 		if err != nil {
 			return err
 		}
@@ -206,6 +229,18 @@ func (c *call) credential(id *string) (remotesign.Credential, error) {
 	return list[0], nil
 }
 
+// covers keeps a token that a holder granted for one credential's signatures to that credential (section 8.4).
+func (c *call) covers(id ra.CertificateID) error {
+	if c.proof.Token.Scope != oauth.Credential {
+		return nil
+	}
+	of, err := c.api.Grants.Release(c.ctx(), c.proof.Token)
+	if err == nil && of.Certificate != id {
+		err = invalid("credentialID")
+	}
+	return err
+}
+
 // credentialInfo describes one credential (section 11.5).
 func (c *call) credentialInfo() error {
 	var b struct {
@@ -222,7 +257,10 @@ func (c *call) credentialInfo() error {
 	if err != nil {
 		return err
 	}
-	out, err := c.api.tell(x, b.showing)
+	if err := c.covers(x.ID); err != nil {
+		return err
+	}
+	out, err := c.api.tell(x, b.showing, c.lang(b.Lang))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -38,6 +39,7 @@ type Grants interface {
 	Begin(ctx context.Context, actor ra.Actor, a oauth.Asked) (oauth.Request, string, error)
 	Stand(ctx context.Context, id, browser string) (oauth.Request, error)
 	CodeFor(ctx context.Context, actor ra.Actor, id, browser string) (string, oauth.Request, error)
+	Release(ctx context.Context, t oauth.Token) (remotesign.Authorisation, error)
 }
 
 // Clients is the register of systems; apiclient.Service is one.
@@ -143,13 +145,34 @@ func (a *API) Mount(e *echo.Echo) {
 		}
 		e.Add(r.method, r.path, a.guard(r))
 	}
+	e.Any("/csc/v2/*", a.guard(route{do: (*call).elsewhere}))
+}
+
+// methods are those of the specification (section 11, table 4, and what its sections name) that not every service has.
+var methods = []string{"auth/login", "credentials/extendTransaction", "credentials/getChallenge", "credentials/sendOTP", "signatures/signDoc", "signatures/signPolling",
+	"signatures/timestamp"}
+
+// elsewhere answers for every other address under the API's, so that a client reads the specification's errors there too
+// (section 10.1).
+func (c *call) elsewhere() error {
+	name := strings.TrimPrefix(c.Request().URL.Path, "/csc/v2/")
+	known := func(r route) bool { return r.path == "/csc/v2/"+name }
+	switch i := slices.IndexFunc(routes, known); {
+	case slices.Contains(methods, name) && (i < 0 || c.api.Stamper == nil):
+		return ra.Errorf(ra.KindMalformed, notImplemented, nil, "This service does not have the method; info lists those that it has.")
+	case i >= 0:
+		c.Response().Header().Set("Allow", routes[i].method)
+		return echo.ErrMethodNotAllowed
+	}
+	return echo.ErrNotFound
 }
 
 // call is one request on its way.
 type call struct {
 	echo.Context
-	api   *API
-	proof oauth.Proof // who sent it, where the route takes a token
+	api    *API
+	proof  oauth.Proof // who sent it, where the route takes a token
+	bearer string      // that token
 }
 
 func (c *call) ctx() context.Context { return c.Request().Context() }

@@ -39,10 +39,10 @@ func (c *call) info() error {
 	if err := c.into(&b); err != nil {
 		return err
 	}
-	out := infoAnswer{Specs: Specs, Name: c.api.Name, Logo: c.api.PublicURL + "/oauth2/logo.png", Region: "TW", Lang: "en",
-		Description: "Signatures with holders' keys in the window's HSM, each released by the holder's own phone.",
-		AuthType:    []string{"oauth2code", "oauth2client"}, Issuer: c.api.PublicURL,
-		Methods:    []string{"auth/revoke", "credentials/list", "credentials/info", "credentials/authorize", "credentials/authorizeCheck", "signatures/signHash"},
+	lang := c.lang(b.Lang)
+	out := infoAnswer{Specs: Specs, Name: c.api.Name, Logo: c.api.PublicURL + "/oauth2/logo.png", Region: "TW", Lang: lang, Description: sayings[lang]["service"],
+		AuthType: []string{"oauth2code", "oauth2client"}, Issuer: c.api.PublicURL,
+		Methods:    []string{"info", "auth/revoke", "credentials/list", "credentials/info", "credentials/authorize", "credentials/authorizeCheck", "signatures/signHash"},
 		Algorithms: signAlgorithms{[]string{oidECDSA256, oidECDSA384, oidECDSA512, oidRSA256, oidRSA384, oidRSA512, oidRSA}},
 		Formats:    formats{[]string{}, [][]string{}}, Levels: []string{}}
 	if c.api.Stamper != nil {

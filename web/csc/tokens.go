@@ -3,6 +3,7 @@ package csc
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"certwindow/ra"
@@ -21,6 +22,7 @@ func (c *call) authenticate(scope string) error {
 		return malformed("Malformed authorization header")
 	}
 	var err error
+	c.bearer = token
 	c.proof, err = c.api.Grants.Authenticate(c.ctx(), c.actor(), token, c.shown())
 	if err != nil {
 		return err
@@ -36,7 +38,8 @@ func (c *call) authenticate(scope string) error {
 
 // sender is the system that a form names, by the certificate of the connection (RFC 8705 section 2.2).
 func (c *call) sender(f url.Values) (apiclient.Client, error) {
-	if len(c.Request().Header.Values("Authorization")) > 0 || f.Has("client_secret") || f.Has("client_assertion") {
+	// A parameter without a value is as if it were not there (RFC 6749 section 3.2).
+	if len(c.Request().Header.Values("Authorization")) > 0 || f.Get("client_secret") != "" || f.Get("client_assertion") != "" {
 		return apiclient.Client{}, ra.Errorf(ra.KindUnauthenticated, "invalid_client", nil, "A system proves itself by its registered certificate, and by nothing else.")
 	}
 	if f.Get("client_id") == "" {
@@ -46,7 +49,7 @@ func (c *call) sender(f url.Values) (apiclient.Client, error) {
 	switch k := ra.KindOf(err); {
 	case err == nil:
 	case k == ra.KindNotFound || k == ra.KindUnauthenticated:
-		return cl, ra.Errorf(ra.KindUnauthenticated, "invalid_client", err, "The system is not registered, is stopped, or the connection's certificate is not its own.")
+		return cl, ra.Errorf(ra.KindUnauthenticated, "invalid_client", err, "Invalid parameter client_id: the system is not registered, is stopped, or the connection's certificate is not its own.")
 	default:
 		return cl, err
 	}
@@ -62,6 +65,8 @@ type tokenAnswer struct {
 	Type      string `json:"token_type"`
 	ExpiresIn int    `json:"expires_in"`
 	Scope     string `json:"scope"`
+	// Details are what the holder granted, where they were asked for so (RFC 9396 section 7).
+	Details []details `json:"authorization_details,omitempty"`
 }
 
 // tokenEndpoint is POST /oauth2/token (section 8.4.4).
@@ -84,15 +89,68 @@ func (c *call) tokenEndpoint() error {
 		if f.Get("code") == "" {
 			return malformed("Missing parameter code")
 		}
-		g, err = c.api.Grants.ForCode(c.ctx(), c.actor(), cl, f.Get("code"), f.Get("redirect_uri"), f.Get("code_verifier"))
+		return c.forCode(cl, f)
 	default:
 		return ra.Errorf(ra.KindMalformed, "unsupported_grant_type", nil, "Invalid parameter grant_type")
 	}
 	if err != nil {
 		return err
 	}
+	return c.granted(g, nil)
+}
+
+// forCode exchanges a code. What is asked for again by authorization_details must be what the holder granted (RFC 9396
+// section 6.1).
+func (c *call) forCode(cl apiclient.Client, f url.Values) error {
+	var again authorizeRequest
+	var err error
+	rich := f.Get("authorization_details")
+	if rich != "" {
+		if again, err = readDetails(rich); err != nil {
+			return err
+		}
+	}
+	g, err := c.api.Grants.ForCode(c.ctx(), c.actor(), cl, f.Get("code"), f.Get("redirect_uri"), f.Get("code_verifier"))
+	if err != nil {
+		return err
+	}
+	if rich == "" && !g.Token.Rich {
+		return c.granted(g, nil)
+	}
+	var list []details
+	if g.Token.Scope == oauth.Credential {
+		a, err := c.api.Grants.Release(c.ctx(), g.Token)
+		if err != nil {
+			return err
+		}
+		list = detailsOf(a)
+	}
+	if rich != "" && !again.sameAs(list) {
+		if err := c.api.Grants.Revoke(c.ctx(), c.actor(), cl, g.Access); err != nil {
+			return err
+		}
+		return badDetails("The authorization_details are not those that were granted. The code is used up.")
+	}
+	return c.granted(g, list)
+}
+
+// sameAs tells whether a request names nothing that was not granted.
+func (b authorizeRequest) sameAs(granted []details) bool {
+	if len(granted) != 1 || b.Qualifier != nil || b.CredentialID != nil && *b.CredentialID != *granted[0].CredentialID ||
+		b.HashAlgorithm == nil || *b.HashAlgorithm != *granted[0].HashAlgorithm {
+		return false
+	}
+	for _, h := range b.Hashes {
+		if !slices.ContainsFunc(granted[0].Documents, func(d documentDigest) bool { return d.Hash == h }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *call) granted(g oauth.Granted, list []details) error {
 	c.Response().Header().Set("Pragma", "no-cache")
-	return c.JSON(http.StatusOK, tokenAnswer{Access: g.Access, Type: "Bearer", ExpiresIn: int(g.ExpiresIn.Seconds()), Scope: g.Scope})
+	return c.JSON(http.StatusOK, tokenAnswer{Access: g.Access, Type: "Bearer", ExpiresIn: int(g.ExpiresIn.Seconds()), Scope: g.Scope, Details: list})
 }
 
 // revokeEndpoint is POST /oauth2/revoke (section 8.4.5, RFC 7009).
