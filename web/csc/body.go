@@ -19,7 +19,7 @@ import (
 const (
 	maxBody  = 1 << 20   // bytes: 500 hashes with their labels
 	maxForm  = 256 << 10 // the same as the fields of a form, with every sign of their JSON escaped
-	maxDepth = 4         // of nested objects and arrays; ours have three
+	maxDepth = 5         // of nested objects and arrays; authorization_details in their object have so many
 )
 
 func asHTTP(err error, h **echo.HTTPError) bool { return errors.As(err, h) }

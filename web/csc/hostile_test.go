@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -96,128 +93,6 @@ func TestWordsOfTheSpecification(t *testing.T) {
 		x.call(x.his, token, "credentials/authorize", c.body).want(t, c.say, 400, "invalid_request", c.say)
 	}
 	x.call(x.his, token, "credentials/authorize", with("authData", []map[string]string{{"id": "PIN", "value": "123456"}})).want(t, "a PIN", 400, "invalid_authentication_data", "")
-}
-
-func corpus(t *testing.T, name string) map[string]any {
-	t.Helper()
-	dir := os.Getenv("CERTWINDOW_CORPORA")
-	if dir == "" {
-		dir = "../../../shared/corpora"
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, "csc", name))
-	if os.IsNotExist(err) {
-		t.Skip("the corpora are not there")
-	}
-	var out map[string]any
-	if err != nil || json.Unmarshal(raw, &out) != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// soundMetadata judges a service's description as its clients do: access by OAuth is offered if, and only if, it is said
-// in one way where it is had.
-func soundMetadata(m map[string]any) bool {
-	var kinds []string
-	list, _ := m["authType"].([]any)
-	for _, k := range list {
-		kinds = append(kinds, k.(string))
-	}
-	wants := slices.Contains(kinds, "oauth2code") || slices.Contains(kinds, "oauth2client")
-	ways := 0
-	for _, way := range []string{"oauth2", "oauth2Issuer", "oauth2Servers"} {
-		if _, ok := m[way]; ok {
-			ways++
-		}
-	}
-	servers, _ := m["oauth2Servers"].([]any)
-	var covered []string
-	for _, s := range servers {
-		kinds, _ := s.(map[string]any)["authType"].([]any)
-		for _, k := range kinds {
-			if k != "oauth2code" && k != "oauth2client" {
-				return false
-			}
-			covered = append(covered, k.(string))
-		}
-	}
-	_, flat := m["supportsRar"]
-	if len(servers) > 0 && (flat || slices.ContainsFunc(kinds, func(k string) bool { return strings.HasPrefix(k, "oauth2") && !slices.Contains(covered, k) })) {
-		return false
-	}
-	for _, must := range []string{"specs", "name", "logo", "region", "lang", "description", "methods", "signAlgorithms", "signature_formats", "conformance_levels"} {
-		if _, ok := m[must]; !ok {
-			return false
-		}
-	}
-	return wants == (ways == 1) && ways <= 1
-}
-
-// Other people's documents of this API: the judge of descriptions agrees with them, and ours is sound; our answers have
-// no member, and no kind of value, that theirs do not have.
-func TestShapesOfOtherServices(t *testing.T) {
-	for name, want := range map[string]bool{"rssp_metadata_valid": true, "rssp_metadata_valid_with_oauth2issuer": true, "rssp_metadata_valid_with_oauth2servers": true,
-		"rssp_metadata_invalid_missing_oauth2_params_when_oauth2_required": false, "rssp_metadata_invalid_oauth2server_authtype": false,
-		"rssp_metadata_invalid_with_oauth2_but_missing_oauth2_authtype": false, "rssp_metadata_invalid_with_oauth2servers_and_oauth2issuer": false,
-		"rssp_metadata_invalid_with_oauth2servers_and_top_level_supports_rar": false, "rssp_metadata_invalid_with_oauth2servers_not_covering_all_authtypes": false} {
-		if got := soundMetadata(corpus(t, name+".json")); got != want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-	x := newWard(t, phonetest.Options{})
-	token := x.token(x.his, "his")
-	var ours map[string]any
-	x.call(x.his, "", "info", "{}").into(t, &ours)
-	if !soundMetadata(ours) {
-		t.Errorf("%v", ours)
-	}
-	like(t, "info", ours, corpus(t, "rssp_metadata_valid_with_oauth2issuer.json"), "asynchronousOperationMode")
-	ours = nil
-	x.call(x.his, token, "credentials/info", map[string]any{"credentialID": x.cert.ID, "certificates": "chain", "certInfo": true, "authInfo": true}).into(t, &ours)
-	like(t, "credentials/info", ours, corpus(t, "credentials_info_scal2_explicit_valid.json"))
-	ours = nil
-	x.call(x.his, token, "credentials/list", map[string]any{"userID": "doctor", "credentialInfo": true, "certInfo": true}).into(t, &ours)
-	like(t, "credentials/list", ours, corpus(t, "credentials_list_valid.json"), "expression", "objects")
-	handle := x.ask(token, 1)
-	x.release()
-	ours = nil
-	x.call(x.his, token, "signatures/signHash", x.signing(x.check(token, handle).SAD, hashes(1))).into(t, &ours)
-	like(t, "signHash", ours, corpus(t, "sign_hash_valid.json"))
-}
-
-// like compares the shape of a value of ours with one of theirs, member by member. A null of theirs is any value.
-func like(t *testing.T, at string, ours, theirs any, more ...string) {
-	t.Helper()
-	switch o := ours.(type) {
-	case map[string]any:
-		th, ok := theirs.(map[string]any)
-		if !ok {
-			t.Errorf("%s: an object, theirs is %T", at, theirs)
-			return
-		}
-		for name, value := range o {
-			other, known := th[name]
-			switch {
-			case slices.Contains(more, name):
-			case !known:
-				t.Errorf("%s has %s, which theirs has not", at, name)
-			case other != nil:
-				like(t, at+"/"+name, value, other, more...)
-			}
-		}
-	case []any:
-		th, ok := theirs.([]any)
-		if !ok {
-			t.Errorf("%s: a list, theirs is %T", at, theirs)
-		}
-		if ok && len(o) > 0 && len(th) > 0 {
-			like(t, at+"/0", o[0], th[0], more...)
-		}
-	case string:
-		if _, ok := theirs.(string); !ok {
-			t.Errorf("%s: a text, theirs is %T", at, theirs)
-		}
-	}
 }
 
 // Stamp never answers.

@@ -1,6 +1,8 @@
 package csc
 
 import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"strings"
 	"testing"
 
@@ -66,4 +68,21 @@ func FuzzDetails(f *testing.F) {
 			t.Errorf("%q: %+v", text, b)
 		}
 	})
+}
+
+// RFC 4514 section 2.1: the parts of a name stand in the reverse of the certificate's order, whatever that is, and what a
+// value must escape is escaped (section 11.4).
+func TestNamesKeepTheirOrder(t *testing.T) {
+	name := pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "王小明, Dr."}}, {{Type: asn1.ObjectIdentifier{2, 5, 4, 5}, Value: "0000"}},
+		{{Type: asn1.ObjectIdentifier{2, 5, 4, 6}, Value: "TW"}}}
+	der, err := asn1.Marshal(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := nameOf(der); err != nil || got != `C=TW,SERIALNUMBER=0000,CN=王小明\, Dr.` {
+		t.Errorf("%s %v", got, err)
+	}
+	if _, err := nameOf(der[:len(der)-1]); err == nil {
+		t.Error("a name that is cut")
+	}
 }

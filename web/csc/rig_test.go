@@ -35,6 +35,12 @@ const back = "https://his.example/back"
 
 func newWard(t *testing.T, o phonetest.Options) *ward {
 	t.Helper()
+	return newWardOf(t, o, "P-256")
+}
+
+// newWardOf is a ward whose doctor has a key of another algorithm.
+func newWardOf(t *testing.T, o phonetest.Options, algorithm string) *ward {
+	t.Helper()
 	o.HSM = true
 	x := &ward{t: t, w: phonetest.New(t, o)}
 	x.person = x.w.Person(t, 1)
@@ -58,7 +64,7 @@ func newWard(t *testing.T, o phonetest.Options) *ward {
 	}
 	x.phone.SetPassword("of the phone's own")
 	x.phone.ProveBy(appcred.Secret(phonetest.Password.Reveal()))
-	a := x.w.Apply(t, x.person, device, ra.KeyHSM, "P-256")
+	a := x.w.Apply(t, x.person, device, ra.KeyHSM, algorithm)
 	if err := x.phone.Enrol(t.Context(), string(a.ID)); err != nil {
 		t.Fatal(err)
 	}
