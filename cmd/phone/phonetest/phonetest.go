@@ -81,9 +81,10 @@ type Window struct {
 	Config   api.Config   // as the running API has it
 	Sweeps   atomic.Int32 // that were started
 
-	sealer  *seal.Sealer
-	issuer  issuer
+	keyring
 	stamper csc.Stamper
+	options Options
+	first   *Window          // whose replica it is; nil: its own
 	sent    []appcred.Secret // codes
 	mu      sync.Mutex
 	at      time.Time
@@ -96,6 +97,17 @@ type Options struct {
 	ClosedNetwork []netip.Prefix
 	NoApp         bool        // App is not on file
 	Stamper       csc.Stamper // nil: the window makes no time stamps
+	Database      string      // its address; empty: a SQLite file of the test's
+}
+
+// keyring is what every replica of a window has in common beside the database.
+type keyring struct {
+	sealer    *seal.Sealer
+	keys      keyMaker
+	status    *ecdsa.PrivateKey
+	challenge hsm.Secret
+	authority *deviceca.Authority
+	issuer    issuer
 }
 
 // New starts a window with one institution and the scope EMR-SIGN. It ends with the test.
@@ -103,19 +115,15 @@ func New(t testing.TB, o Options) *Window {
 	t.Helper()
 	w := &Window{at: time.Now().UTC().Truncate(time.Second)}
 	ctx := t.Context()
-	var err error
-	w.DB, err = store.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "window.db"))
-	must(t, err)
-	t.Cleanup(func() { w.DB.Close() })
-	_, err = migrations.Up(ctx, w.DB.SQL, w.DB.Dialect)
-	must(t, err)
 	if o.Attestor == nil {
 		o.Attestor = ra.Unattested{}
 	}
-	w.stores(t, o)
-	w.useCases(t, o)
-	w.stamper = o.Stamper
-	w.serve(t)
+	if o.Database == "" {
+		o.Database = "sqlite:" + filepath.Join(t.TempDir(), "window.db")
+	}
+	w.options = o
+	w.keyring = w.newKeys(t, o)
+	w.run(t)
 	must(t, w.Registry.AddInstitution(ctx, ra.Actor{Kind: ra.ActorCommand}, devices.Institution{Code: Code, Name: "Test Hospital", IsWindow: true,
 		Agreement: hex.EncodeToString(make([]byte, 32)), AgreedFrom: w.Now().Add(-time.Hour)}))
 	must(t, w.Registry.SaveScope(ctx, ra.Actor{Kind: ra.ActorCommand}, devices.Scope{Code: "EMR-SIGN", Name: "Electronic records", Approved: true}))
@@ -125,8 +133,33 @@ func New(t testing.TB, o Options) *Window {
 	return w
 }
 
+// run opens the database and serves it.
+func (w *Window) run(t testing.TB) {
+	var err error
+	w.DB, err = store.Open(t.Context(), w.options.Database)
+	must(t, err)
+	t.Cleanup(func() { w.DB.Close() })
+	_, err = migrations.Up(t.Context(), w.DB.SQL, w.DB.Dialect)
+	must(t, err)
+	w.stores(t, w.options)
+	w.useCases(t, w.options)
+	w.stamper = w.options.Stamper
+	w.serve(t)
+}
+
+// Replica starts another server of the same window. Database, keys and clock are the same; what a server remembers is not.
+func (w *Window) Replica(t testing.TB) *Window {
+	t.Helper()
+	r := &Window{first: w, options: w.options, keyring: w.keyring}
+	r.run(t)
+	return r
+}
+
 // Now is the window's clock.
 func (w *Window) Now() time.Time {
+	if w.first != nil {
+		return w.first.Now()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.at
@@ -140,17 +173,12 @@ func (w *Window) Pass(d time.Duration) {
 }
 
 func (w *Window) stores(t testing.TB, o Options) {
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	sealer, err := seal.New(secret, rand.Reader)
-	must(t, err)
-	w.sealer = sealer
-	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
+	register := devicestore.New(w.DB.Gorm, w.sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
 		StartSweep: func(*gorm.DB) error { w.Sweeps.Add(1); return nil },
 		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
 			return w.Store.Tell(tx, person, kind, object)
 		}}, w.Now, rand.Reader)
-	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, w.Now, rand.Reader)
+	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, w.sealer, w.Now, rand.Reader)
 	w.Register, w.Registry = register, devices.NewAttesting(register, o.Attestor, w.Now, rand.Reader)
 	w.accounts(t, register)
 }
@@ -168,43 +196,47 @@ func (w *Window) accounts(t testing.TB, register appcred.Store) {
 	must(t, err)
 }
 
-// authority is the window's own for devices.
-func (w *Window) authority(t testing.TB) *deviceca.Authority {
+// newKeys makes the window's keys, its own authority for devices among them.
+func (w *Window) newKeys(t testing.TB, o Options) (k keyring) {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	var err error
+	k.sealer, err = seal.New(secret, rand.Reader)
+	must(t, err)
+	if k.keys = (noKeys{}); o.HSM {
+		k.keys = p11test.Token(t)
+	}
+	k.status, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	k.issuer, k.challenge = newIssuer(t, w.Now()), hsm.NewSecret([]byte(rand.Text()))
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	root, err := deviceca.MakeRoot("Test Hospital", key, w.Now(), rand.Reader)
 	must(t, err)
-	a, err := deviceca.New(root, key, w.Now, rand.Reader)
+	k.authority, err = deviceca.New(root, key, w.Now, rand.Reader)
 	must(t, err)
-	return a
+	return k
 }
 
 func (w *Window) useCases(t testing.TB, o Options) {
-	var keys keyMaker = noKeys{}
-	if o.HSM {
-		keys = p11test.Token(t)
-	}
-	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, believer{}, keys, w.standing,
+	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, believer{}, w.keys, w.standing,
 		enrol.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(24 * time.Hour), Most: policy.Always(policy.MaxValidCertificates), Attestor: o.Attestor}, w.Now, rand.Reader)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, believer{}, revoke.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute)}, w.Now, rand.Reader)
-	status, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	w.issuer = newIssuer(t, w.Now())
 	w.Server = httptest.NewUnstartedServer(nil)
 	if o.ClosedNetwork == nil {
 		o.ClosedNetwork = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	}
-	activation, err := keys.ActivationKey(t.Context())
+	activation, err := w.keys.ActivationKey(t.Context())
 	must(t, err)
 	w.Clients, w.Systems = Systems{}, apiclient.New(store.ClientStore{Store: w.Store}, w.Now)
-	w.Sign, err = remotesign.New(remotesign.Config{Life: policy.Always(10 * time.Minute), Store: store.SignStore{Store: w.Store}, Keys: keys, Statement: status, KeyID: StatusKeyID,
-		Issuer: "https://" + w.Server.Listener.Addr().String(), ActivationKey: activation, ChallengeKey: hsm.NewSecret([]byte(rand.Text())), Factors: api.Factors{Accounts: w.Holders},
+	w.Sign, err = remotesign.New(remotesign.Config{Life: policy.Always(10 * time.Minute), Store: store.SignStore{Store: w.Store}, Keys: w.keys, Statement: w.status, KeyID: StatusKeyID,
+		Issuer: "https://" + w.Server.Listener.Addr().String(), ActivationKey: activation, ChallengeKey: w.challenge, Factors: api.Factors{Accounts: w.Holders},
 		Clients: clients{w.Clients, w.Systems}, Zones: policy.Zones{Closed: o.ClosedNetwork, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Now, Rand: rand.Reader})
 	must(t, err)
-	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Authority: w.authority(t), Holders: w.Holders, Enrolments: w.Enrol,
+	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Authority: w.authority, Holders: w.Holders, Enrolments: w.Enrol,
 		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
-		Keys: w.Sign, Requests: w.Store, StatusKey: status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
-	trusted, err := trustlist.New(trustlist.Config{Issuer: "https://" + w.Server.Listener.Addr().String(), Key: status, KeyID: StatusKeyID,
+		Keys: w.Sign, Requests: w.Store, StatusKey: w.status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
+	trusted, err := trustlist.New(trustlist.Config{Issuer: "https://" + w.Server.Listener.Addr().String(), Key: w.status, KeyID: StatusKeyID,
 		Anchors: []*certpath.Certificate{w.issuer.root(t)}, Now: w.Now})
 	must(t, err)
 	w.Config.TrustList = trusted.Statement
