@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -156,6 +157,59 @@ func testHandover(t *testing.T, b *bench) {
 	b.byTwo(approve.ResumeStaff, c.ID, Staff.Facts)
 	if got := take(proposer, PasswordHalf); got != "handover-not-yours" {
 		t.Errorf("what waited before the account was stopped: %s", got)
+	}
+}
+
+// HCA-8.1.6: nobody comes by both halves of an account, whatever his role was when he was shown each of them. Both made anew
+// at once are another pair.
+func TestNobodyIsShownBothHalves(t *testing.T) { each(t, testNobodyIsShownBothHalves) }
+
+func testNobodyIsShownBothHalves(t *testing.T, b *bench) {
+	third := ra.Actor{Kind: ra.ActorStaff, ID: "third"}
+	decide := func(c Credentials, by, with ra.Actor, password, code bool) string {
+		t.Helper()
+		st, err := b.Find(t.Context(), operator, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := b.approve.Propose(t.Context(), by, approve.ResetStaff, "staff/"+string(c.ID), "", st.ResetFacts(password, code))
+		if err == nil {
+			if err = b.approve.Approve(t.Context(), with, p.ID, p.Hash); err != nil {
+				err = errors.Join(err, b.approve.Reject(t.Context(), with, p.ID, "not like this"))
+			}
+		}
+		return codeOf(err)
+	}
+	shown := b.reset(b.clerk("lin.mei", "correct horse").ID, true, true) // the proposer was shown the password, the approver the code
+	if got := decide(shown, approver, third, true, false); got != "handover-both" {
+		t.Errorf("who was shown the code shows the password: %q", got)
+	}
+	if got := decide(shown, third, proposer, false, true); got != "handover-both" {
+		t.Errorf("who was shown the password shows the code: %q", got)
+	}
+	b.must(shown, shown.Password.Reveal()) // nothing was changed
+	if got := decide(shown, proposer, approver, true, false); got != "" {
+		t.Errorf("each shows his own half again: %q", got)
+	}
+	waits := b.clerk("wu.ming", "correct horse")
+	if got := decide(waits, third, approver, true, false); got != "" {
+		t.Fatal(got)
+	}
+	if got := decide(waits, proposer, third, false, true); got != "handover-both" {
+		t.Errorf("for whom the password waits shows the code: %q", got)
+	}
+	anew := b.clerk("he.jun", "correct horse")
+	if got := decide(anew, approver, third, true, true); got != "" {
+		t.Errorf("both are made anew: %q", got)
+	}
+	if _, err := b.Take(t.Context(), approver, anew.ID, PasswordHalf, ""); err != nil {
+		t.Errorf("of a new pair: %v", err)
+	}
+	if err := b.db.Model(&handoverRow{}).Where("staff_id = ? AND half = ?", string(anew.ID), CodeHalf).Update("for_staff", approver.ID).Error; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Take(t.Context(), approver, anew.ID, CodeHalf, ""); codeOf(err) != "handover-both" {
+		t.Errorf("both wait for one: %v", err)
 	}
 }
 

@@ -233,6 +233,15 @@ func (s *Service) reset(tx approve.Tx, a approve.Approval) error {
 		}
 		set["totp_failures"] = 0
 	}
+	switch {
+	case password && !code:
+		err = s.bothHalves(db, row.ID, PasswordHalf, a.Proposal.ProposedBy)
+	case code && !password:
+		err = s.bothHalves(db, row.ID, CodeHalf, a.Actor.ID)
+	}
+	if err != nil {
+		return err
+	}
 	if err := changed(db.Model(&staffRow{}).Where("id = ?", row.ID).UpdateColumns(set)); err != nil {
 		return err
 	}

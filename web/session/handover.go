@@ -94,6 +94,11 @@ func (s *Service) Take(ctx context.Context, actor ra.Actor, id ra.StaffID, half 
 		if res.RowsAffected != 1 {
 			return errNotYourHalf
 		}
+		if whose != "" {
+			if err := s.bothHalves(tx, string(id), half, whose); err != nil {
+				return err
+			}
+		}
 		if err := changed(tx.Model(&staffRow{}).Where("id = ? AND active", string(id)).UpdateColumns(set)); err != nil {
 			return err
 		}
@@ -102,11 +107,32 @@ func (s *Service) Take(ctx context.Context, actor ra.Actor, id ra.StaffID, half 
 	switch {
 	case err == nil:
 		return cred, nil
-	case errors.Is(err, errNotYourHalf):
+	case errors.Is(err, errNotYourHalf), errors.Is(err, errBothHalves):
 		return Credentials{}, s.refuse(ctx, ev, err)
 	}
 	return Credentials{}, err
 }
+
+// bothHalves refuses to let somebody show one half of an account who was shown the other, or whom it waits for: whatever
+// his role was then, he would have both. The row of a half outlives its showing until that half is made anew.
+func (s *Service) bothHalves(tx *gorm.DB, id string, half Half, by string) error {
+	other := CodeHalf
+	if half == CodeHalf {
+		other = PasswordHalf
+	}
+	var n int64
+	err := tx.Model(&handoverRow{}).Where("staff_id = ? AND half = ? AND for_staff = ? AND (taken_at IS NOT NULL OR expires_at > ?)", id, other, by, s.moment()).Count(&n).Error
+	switch {
+	case err != nil:
+		return internal("read", err)
+	case n > 0:
+		return errBothHalves
+	}
+	return nil
+}
+
+var errBothHalves = ra.Refuse("HCA-8.1.6", "handover-both",
+	"Whoever would show this half was shown the other one before, and would have both. Nothing was changed; reset password and authenticator together.", nil)
 
 var errNotYourHalf = ra.Refuse("HCA-8.1.6", "handover-not-yours",
 	"Nothing waits to be handed over by you: each half is shown once, by the one it waits for, within three days. Nothing was changed.", nil)
