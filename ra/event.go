@@ -3,6 +3,7 @@ package ra
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"certwindow/policy"
@@ -29,6 +30,8 @@ type Actor struct {
 	Address     string          // network address, when there is one
 	RequestID   string
 	Session     string // a keyed name of the session, not its token
+	// PreparedBy is whose work the actor confirmed, where that is another member of staff: his id. It stands in the details.
+	PreparedBy string
 }
 
 // Outcome of an act.
@@ -83,7 +86,7 @@ func Act[T Recorder](ctx context.Context, store Transactor[T], at time.Time, e E
 		if err := fn(tx, &last); err != nil {
 			return err
 		}
-		return tx.Audit(last)
+		return tx.Audit(last.named())
 	})
 	if err == nil {
 		return nil
@@ -91,10 +94,21 @@ func Act[T Recorder](ctx context.Context, store Transactor[T], at time.Time, e E
 	// The change is rolled back; its row must not depend on a caller who has gone away.
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), refusalTime)
 	defer stop()
-	if aerr := store.Update(ctx, func(tx T) error { return tx.Audit(last.RefusalOf(err)) }); aerr != nil {
+	if aerr := store.Update(ctx, func(tx T) error { return tx.Audit(last.RefusalOf(err).named()) }); aerr != nil {
 		return errors.Join(err, aerr)
 	}
 	return err
+}
+
+// named puts whose work the actor confirmed beside the actor.
+func (e Event) named() Event {
+	if e.Actor.PreparedBy == "" || e.Actor.PreparedBy == e.Actor.ID {
+		return e
+	}
+	details := map[string]string{"prepared_by": e.Actor.PreparedBy}
+	maps.Copy(details, e.Details)
+	e.Details = details
+	return e
 }
 
 // refusalTime bounds the writing of a refusal's row.

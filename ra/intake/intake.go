@@ -70,8 +70,9 @@ type Import struct {
 	Wrong       int
 	Done        int // of the work
 	Failed      int
-	CreatedBy   string
+	CreatedBy   string // who brought the table
 	CreatedAt   time.Time
+	StartedBy   string // who confirmed what the preview showed, the last time
 	StartedAt   *time.Time
 	FinishedAt  *time.Time
 }

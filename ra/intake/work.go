@@ -53,7 +53,7 @@ func (s *Service) Start(ctx context.Context, actor ra.Actor, id string, shown in
 			return ra.Errorf(ra.KindConflict, "import-differs", nil, "This is not what you were shown. Nothing was changed; load the page again.")
 		}
 		now := s.now()
-		i.State, i.StartedAt = Running, &now
+		i.State, i.StartedAt, i.StartedBy = Running, &now, actor.ID
 		return tx.Enqueue(jobs.Import{Import: id})
 	})
 }
@@ -114,10 +114,13 @@ func (s *Service) Work(ctx context.Context, id string) (again time.Duration, err
 	return time.Millisecond, nil
 }
 
-// line takes one line in. It may have been taken in before a crash: then it is there, and counts as done.
+// line takes one line in, as the act of who confirmed it; who brought the table stands beside him in the row. It may have been taken in before a crash: then it is there, and counts as done.
 func (s *Service) line(ctx context.Context, i Import, l Line) error {
 	rows := s.kinds[i.Kind]
-	actor := ra.Actor{Kind: ra.ActorStaff, ID: i.CreatedBy, Institution: i.Institution}
+	actor := ra.Actor{Kind: ra.ActorStaff, ID: i.StartedBy, Institution: i.Institution, PreparedBy: i.CreatedBy}
+	if actor.ID == "" { // begun before it was written down who did
+		actor.ID = i.CreatedBy
+	}
 	object, _, err := rows.Apply(ctx, actor, i.Institution, l.Cells)
 	if lost(err) {
 		return err

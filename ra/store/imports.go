@@ -109,7 +109,7 @@ func (tx *Tx) Imports(f intake.Query) (out []intake.Import, err error) {
 // UpdateImport writes one that is still in the state from.
 func (tx *Tx) UpdateImport(i intake.Import, from intake.State) error {
 	i.StartedAt, i.FinishedAt = utc(i.StartedAt), utc(i.FinishedAt)
-	return guarded(tx.db.Model(&intake.Import{}).Where("id = ? AND state = ?", i.ID, from).Select("state", "started_at", "finished_at").UpdateColumns(&i))
+	return guarded(tx.db.Model(&intake.Import{}).Where("id = ? AND state = ?", i.ID, from).Select("state", "started_at", "started_by", "finished_at").UpdateColumns(&i))
 }
 
 // CountLine adds to how many lines were done or failed.

@@ -102,6 +102,7 @@ type importData struct {
 	Chosen intake.Verdict
 	Left   int // lines to take in
 	Who    string
+	By     string // who confirmed it; empty: nobody yet
 	Path   string
 	Again  string // where a page that waits looks next
 }
@@ -120,8 +121,8 @@ func (p *page) oneImportWith(failed error) error {
 	if err != nil {
 		return err
 	}
-	path := "/imports/" + i.ID
-	d := importData{Import: i, Path: path, Left: i.Fresh - i.Done - i.Failed, Who: p.account(map[string]string{}, i.CreatedBy),
+	path, accounts := "/imports/"+i.ID, map[string]string{}
+	d := importData{Import: i, Path: path, Left: i.Fresh - i.Done - i.Failed, Who: p.account(accounts, i.CreatedBy), By: p.account(accounts, i.StartedBy),
 		Chosen: known(p.QueryParam("verdict"), intake.Verdicts)}
 	for _, c := range []importCount{{Verdict: intake.Wrong, Count: i.Wrong}, {Verdict: intake.Failed, Count: i.Failed}, {Verdict: intake.Fresh, Count: d.Left},
 		{Verdict: intake.Known, Count: i.Known}, {Verdict: intake.Done, Count: i.Done}} {

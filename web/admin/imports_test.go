@@ -147,6 +147,26 @@ func TestPersonsAreImported(t *testing.T) {
 	}
 }
 
+// HCA-8.1.6: what one brings and another confirms is the act of who confirmed it; the row of each line names both.
+func TestImportNamesBoth(t *testing.T) {
+	h := build(t)
+	brings, confirms := h.signIn(session.Clerk), h.signIn(session.InstitutionAdmin)
+	id := func(r session.Role) (id string) {
+		h.ok(h.db.Gorm.Raw("SELECT id FROM staff WHERE role = ?", string(r)).Scan(&id).Error)
+		return id
+	}
+	path, _ := brings.brings(intake.Persons, "身分證字號,姓名,卡片識別碼\nA123456789,王大明,0000000000000001\n")
+	body := confirms.takesIn(path, 1)
+	if !strings.Contains(body, "確認人") {
+		t.Errorf("the page does not say who confirmed:\n%s", body)
+	}
+	var row struct{ Actor, Details string }
+	h.ok(h.db.Gorm.Raw("SELECT actor, details FROM audit_events WHERE act = 'person.register' AND outcome = 'done'").Scan(&row).Error)
+	if row.Actor != id(session.InstitutionAdmin) || !strings.Contains(row.Details, `"prepared_by":"`+id(session.Clerk)+`"`) {
+		t.Errorf("%+v", row)
+	}
+}
+
 // HCA-4.1, HCA-4.2: an MDM's export of devices, with their users; and what another institution has is refused.
 func TestDevicesAreImported(t *testing.T) {
 	h := build(t)
