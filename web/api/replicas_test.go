@@ -74,9 +74,7 @@ func TestTheOtherServerKnows(t *testing.T) {
 			return nil
 		}, func() error { here.signIn("doctor"); there.token = here.token; return nil }, 401, "no-login", ""},
 		{"an account that was stopped", func() error { return w.Holders.Stop(t.Context(), phonetest.Clerk, c.PersonID) },
-			func() error {
-				return w.Holders.ResetByCard(t.Context(), phonetest.Clerk, c.PersonID, phonetest.Password)
-			}, 401, "no-login", ""},
+			func() error { w.Account(t, c.PersonID, "doctor"); return nil }, 401, "no-login", ""},
 	} {
 		for _, p := range []*phone{here, there} {
 			if got := p.signs(c.ID); got.status != http.StatusOK {
