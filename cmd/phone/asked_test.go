@@ -57,7 +57,7 @@ func TestAsked(t *testing.T) {
 		}
 		return string(a.ID)
 	}
-	if _, errs := s.run(exitNo, "asked", "--dir", dir, "--wait", "300ms"); !strings.Contains(errs, "deadline") {
+	if _, errs := s.run(exitNo, "asked", "--dir", dir, "--wait", "2s"); !strings.Contains(errs, "deadline") {
 		t.Errorf("nobody asks: %s", errs)
 	}
 	id := ask("出院病歷")

@@ -3,11 +3,15 @@
 //
 //	phone bind   --dir DIR --qr TEXT                         scan the counter's QR and wait for the clerk
 //	phone login  --dir DIR --account NAME --password-file FILE
+//	phone otp    --dir DIR --account NAME --kind totp|hotp|code --code-file FILE    sign in by a one-time code
+//	phone code   --dir DIR --account NAME --channel mail|sms|push --purpose login|signature    have one sent
+//	phone authenticator --dir DIR --out FILE                 set up an authenticator app with what is in the file
 //	phone passwd --dir DIR --password-file FILE --new-file FILE
 //	phone list   --dir DIR                                   applications that wait, certificates that are here
 //	phone enrol  --dir DIR --application ID                  make the key, hand in the request, fetch the certificate
 //	phone sign   --dir DIR --certificate ID --in FILE --out FILE
-//	             both with --password-file FILE where the key is in the window's HSM
+//	             both with --password-file FILE where the key is in the window's HSM; who signs proves who he is by
+//	             --account-password-file FILE, or --kind and --code-file
 //	phone status --dir DIR                                   what the window says of this phone and its certificates
 //	phone asked  --dir DIR                                   wait until a system asks something of the holder, and show it
 //	phone release --dir DIR --authorisation ID --password-file FILE --account-password-file FILE
@@ -54,6 +58,7 @@ type options struct {
 	dir, qr, application, certificate, in, out string
 	account, password, own, next               string
 	authorisation, request, answer             string
+	kind, codeFile, channel, purpose           string
 	wait                                       time.Duration
 }
 
@@ -73,12 +78,16 @@ type command struct {
 var commands = map[string]command{
 	"bind":   {[]string{"dir", "qr"}, bind},
 	"login":  {[]string{"dir", "account", "password-file"}, login},
+	"otp":    {[]string{"dir", "account", "kind", "code-file"}, loginByCode},
+	"code":   {[]string{"dir", "account", "channel", "purpose"}, sendCode},
 	"passwd": {[]string{"dir", "password-file", "new-file"}, changePassword},
 	"list":   {[]string{"dir"}, list},
 	"enrol":  {[]string{"dir", "application"}, enrol},
 	"sign":   {[]string{"dir", "certificate", "in", "out"}, sign},
 	"status": {[]string{"dir"}, status},
 	"asked":  {[]string{"dir"}, asked},
+
+	"authenticator": {[]string{"dir", "out"}, authenticator},
 
 	"release": {[]string{"dir", "authorisation", "password-file", "account-password-file"}, release},
 	"deny":    {[]string{"dir", "authorisation"}, deny},
@@ -92,7 +101,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 	}
 	cmd, ok := commands[name]
 	if !ok {
-		fmt.Fprintln(stderr, "usage: phone bind|login|passwd|list|enrol|sign|status|asked|release|deny|access --dir DIR [flags]")
+		fmt.Fprintln(stderr, "usage: phone bind|login|otp|code|authenticator|passwd|list|enrol|sign|status|asked|release|deny|access --dir DIR [flags]")
 		return exitUsage
 	}
 	o, err := parse(name, cmd, args, stderr)
@@ -124,12 +133,14 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 	f.SetOutput(stderr)
 	all := map[string]*string{"dir": &o.dir, "qr": &o.qr, "application": &o.application, "certificate": &o.certificate, "in": &o.in, "out": &o.out,
 		"account": &o.account, "password-file": &o.password, "new-file": &o.next, "account-password-file": &o.own,
-		"authorisation": &o.authorisation, "request": &o.request, "answer": &o.answer}
+		"authorisation": &o.authorisation, "request": &o.request, "answer": &o.answer, "kind": &o.kind, "code-file": &o.codeFile, "channel": &o.channel, "purpose": &o.purpose}
 	what := map[string]string{"dir": "the phone's `folder`", "qr": "the `text` of the counter's QR", "application": "`id` of the application",
 		"certificate": "`id` of the certificate", "in": "`file` to sign", "out": "`file` for the signature",
 		"account": "the holder's `account`", "password-file": "`file` that holds his password", "new-file": "`file` that holds the one to be set",
 		"account-password-file": "`file` of the account's password, by which the holder proves who he is",
-		"authorisation":         "`id` of what a system wants signed", "request": "`id` of a request for access", "answer": "`yes or no`"}
+		"authorisation":         "`id` of what a system wants signed", "request": "`id` of a request for access", "answer": "`yes or no`",
+		"kind": "`totp, hotp or code`: where a one-time code comes from", "code-file": "`file` that holds a one-time code",
+		"channel": "`mail, sms or push`", "purpose": "`login or signature`: what a code is for"}
 	for _, n := range cmd.needs {
 		f.StringVar(all[n], n, "", what[n])
 	}
@@ -137,7 +148,9 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 		f.StringVar(&o.password, "password-file", "", "`file` of the password that locks keys in the window's HSM on this phone")
 	}
 	if name == "sign" {
-		f.StringVar(&o.own, "account-password-file", "", what["account-password-file"])
+		for _, n := range []string{"account-password-file", "kind", "code-file"} {
+			f.StringVar(all[n], n, "", what[n])
+		}
 	}
 	f.DurationVar(&o.wait, "wait", 10*time.Minute, "how long to wait for the window")
 	if err := f.Parse(args); err != nil {
@@ -165,6 +178,13 @@ func (s *session) unlock() error {
 			return err
 		}
 		s.phone.ProveBy(own)
+	}
+	if s.codeFile != "" {
+		code, err := s.code()
+		if err != nil {
+			return err
+		}
+		s.phone.ProveByCode(code.Kind, appcred.Secret(code.Value))
 	}
 	if s.password == "" {
 		return nil
@@ -211,11 +231,15 @@ func login(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	s.signedIn(l)
+	return nil
+}
+
+func (s *session) signedIn(l client.Login) {
 	fmt.Fprintln(s.stdout, "signed in as", l.Account)
 	if l.MustChange {
 		fmt.Fprintln(s.stderr, "this password was given out at the counter: set your own with phone passwd")
 	}
-	return nil
 }
 
 func changePassword(ctx context.Context, s *session) error {

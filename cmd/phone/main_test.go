@@ -93,7 +93,7 @@ func TestCommands(t *testing.T) {
 	if out, _ := s.run(exitYes, "list", "--dir", dir); !strings.Contains(out, string(a.ID)) {
 		t.Errorf("list: %s", out)
 	}
-	if _, errs := s.run(exitNo, "enrol", "--dir", dir, "--application", string(a.ID), "--wait", "300ms"); !strings.Contains(errs, "deadline") {
+	if _, errs := s.run(exitNo, "enrol", "--dir", dir, "--application", string(a.ID), "--wait", "2s"); !strings.Contains(errs, "deadline") {
 		t.Errorf("enrol, before the HCA has answered: %s", errs)
 	}
 	c := w.Issue(t, a.ID)

@@ -96,6 +96,7 @@ type Exchange struct {
 	Status  int
 	Header  http.Header
 	Body    []byte
+	Lost    bool // it did not reach the one who asked
 }
 
 // front is the load balancer of a hospital: it gives each request to the next server that is up.
@@ -106,6 +107,13 @@ type front struct {
 
 	mu   sync.Mutex
 	next int
+	lose func(*http.Request) bool // whose answer is lost; nil: nobody's
+}
+
+// LoseAnswers has the answers to requests that the test picks get lost on their way back: the window carries the request
+// out, and who sent it sees the connection break. nil ends it. It needs Watch.
+func (s *Stage) LoseAnswers(picked func(*http.Request) bool) {
+	s.front.set(func() { s.front.lose = picked })
 }
 
 func (s *Stage) startFront() (*front, error) {
@@ -155,8 +163,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(sent))
 	seen := &tee{ResponseWriter: w, status: http.StatusOK}
+	f.set(func() { seen.lost = f.lose != nil && f.lose(r) })
 	f.proxy.ServeHTTP(seen, r)
-	f.stage.opt.Watch(Exchange{Request: r, Sent: sent, Status: seen.status, Header: w.Header().Clone(), Body: seen.body.Bytes()})
+	f.stage.opt.Watch(Exchange{Request: r, Sent: sent, Status: seen.status, Header: w.Header().Clone(), Body: seen.body.Bytes(), Lost: seen.lost})
+	if seen.lost {
+		panic(http.ErrAbortHandler) // the connection breaks
+	}
 }
 
 // set does something that choose must see whole.
@@ -179,14 +191,20 @@ type tee struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
+	lost   bool // nothing of it is passed on
 }
 
 func (t *tee) WriteHeader(status int) {
 	t.status = status
-	t.ResponseWriter.WriteHeader(status)
+	if !t.lost {
+		t.ResponseWriter.WriteHeader(status)
+	}
 }
 
 func (t *tee) Write(b []byte) (int, error) {
 	t.body.Write(b)
+	if t.lost {
+		return len(b), nil
+	}
 	return t.ResponseWriter.Write(b)
 }

@@ -21,25 +21,8 @@ type Newcomer struct {
 func (s *Story) Welcome(ctx context.Context, n, certificates int) (x Newcomer, err error) {
 	p := person{name: "高" + given[n%len(given)], nationalID: nationalID('H', fmt.Sprintf("1%07d", 7400000+n)), holder: fmt.Sprintf("88000000000%05d", 70000+n),
 		card: fmt.Sprintf("card-newcomer-%d", n), email: fmt.Sprintf("newcomer%d@hospital.example", n)}
-	if err := s.st.Card(ctx, p.card, p.name, p.holder, "person"); err != nil {
-		return x, err
-	}
-	if err := s.st.StartAgent(ctx); err != nil {
-		return x, err
-	}
-	if err := s.registerPerson(ctx, &p); err != nil {
-		return x, err
-	}
 	d := device{code: fmt.Sprintf("NEWCOMER-%04d", n)}
-	page, err := s.clerk.post(ctx, "/devices/new", url.Values{"code": {d.code}, "platform": {"ios"}, "model": {"iPhone 17"}, "institution": {stage.Window}, "person": {p.id}})
-	if err != nil {
-		return x, err
-	}
-	d.id = page.id()
-	if _, err := s.bind(&d)(ctx); err != nil {
-		return x, err
-	}
-	if err := s.openAccount(ctx, &p, fmt.Sprintf("newcomer.%d", n), &d); err != nil {
+	if err := s.welcome(ctx, &p, &d, fmt.Sprintf("newcomer.%d", n)); err != nil {
 		return x, err
 	}
 	x = Newcomer{Person: p.id, Device: d.id, Name: p.name, Code: d.code}
@@ -55,4 +38,26 @@ func (s *Story) Welcome(ctx context.Context, n, certificates int) (x Newcomer, e
 		x.Certificates = append(x.Certificates, certificate)
 	}
 	return x, nil
+}
+
+// welcome registers a person with a card, a bound iPhone and an account on it.
+func (s *Story) welcome(ctx context.Context, p *person, d *device, account string) error {
+	if err := s.st.Card(ctx, p.card, p.name, p.holder, "person"); err != nil {
+		return err
+	}
+	if err := s.st.StartAgent(ctx); err != nil {
+		return err
+	}
+	if err := s.registerPerson(ctx, p); err != nil {
+		return err
+	}
+	page, err := s.clerk.post(ctx, "/devices/new", url.Values{"code": {d.code}, "platform": {"ios"}, "model": {"iPhone 17"}, "institution": {stage.Window}, "person": {p.id}})
+	if err != nil {
+		return err
+	}
+	d.id = page.id()
+	if _, err := s.bind(d)(ctx); err != nil {
+		return err
+	}
+	return s.openAccount(ctx, p, account, d)
 }

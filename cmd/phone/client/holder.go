@@ -77,18 +77,17 @@ type Login struct {
 	Remind     bool     `json:"remind"`      // the password is older than a year
 }
 
-// proof is one thing by which a holder shows that it is he.
-type proof struct {
-	Kind  string `json:"kind"`
-	Value string `json:"value"`
+// Login signs a holder in with his password (HCA-7.4). Ten minutes without use end it.
+func (p *Phone) Login(ctx context.Context, account string, password appcred.Secret) (Login, error) {
+	return p.LoginBy(ctx, account, Factor{Kind: policy.FactorPassword, Value: password.Reveal()})
 }
 
-// Login signs a holder in with his password (HCA-7.4). Ten minutes without use end it.
-func (p *Phone) Login(ctx context.Context, account string, password appcred.Secret) (l Login, err error) {
+// LoginBy signs a holder in with a password or a one-time code, or with both (HCA-7.4, HCA-8.2.7).
+func (p *Phone) LoginBy(ctx context.Context, account string, proofs ...Factor) (l Login, err error) {
 	body := struct {
-		Account string  `json:"account"`
-		Proofs  []proof `json:"proofs"`
-	}{account, []proof{{policy.FactorPassword, password.Reveal()}}}
+		Account string   `json:"account"`
+		Proofs  []Factor `json:"proofs"`
+	}{account, proofs}
 	var got struct {
 		Token string `json:"token"`
 		Login

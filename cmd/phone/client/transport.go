@@ -113,8 +113,29 @@ func (p *Phone) call(ctx context.Context, method, path string, in, out any) erro
 	return json.Unmarshal(answer, out)
 }
 
-// send sends one signed request. A status of 400 and above is a Refusal.
+// tries is how often a request is sent whose answer is lost on the way.
+const tries = 3
+
+// send sends one signed request. A status of 400 and above is a Refusal. Where the answer is lost, what changes nothing
+// and what is carried out once under its idempotency key is sent again, the very same but for its signature, and gets the
+// answer that was lost; so does what another sending of it is just being carried out.
 func (p *Phone) send(ctx context.Context, method, path string, body []byte, idempotencyKey string) ([]byte, int, error) {
+	for n := 1; ; n++ {
+		answer, status, err := p.sendOnce(ctx, method, path, body, idempotencyKey)
+		var no *Refusal
+		lost := err != nil && !errors.As(err, &no) && p.http != nil
+		underWay := errors.As(err, &no) && no.Code == "under-way"
+		if n == tries || !lost && !underWay || method != http.MethodGet && idempotencyKey == "" {
+			return answer, status, err
+		}
+		if perr := pause(ctx, time.Second); perr != nil {
+			return answer, status, err
+		}
+	}
+}
+
+// sendOnce sends it one time.
+func (p *Phone) sendOnce(ctx context.Context, method, path string, body []byte, idempotencyKey string) ([]byte, int, error) {
 	r, err := p.newRequest(ctx, method, path, body)
 	if err != nil {
 		return nil, 0, err
