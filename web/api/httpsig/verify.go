@@ -21,6 +21,9 @@ type Unverified struct {
 // KeyID names the key that is said to have signed.
 func (u *Unverified) KeyID() string { return u.params.KeyID }
 
+// Base is the text that is signed (RFC 9421 section 2.5), for whoever looks for a difference.
+func (u *Unverified) Base() []byte { return u.base }
+
 // Read reads the signature of a request and holds the digest against the body, which the caller has read and
 // capped. Its errors wrap ErrSignature.
 func Read(r *http.Request, body []byte) (*Unverified, error) {
