@@ -5,6 +5,7 @@ import (
 
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/news"
 )
 
 // Scope is an approved scope as the rules see it.
@@ -43,6 +44,9 @@ func (tx *Tx) UpdateApplication(a ra.Application, from ra.ApplicationState) erro
 	a = inUTC(a)
 	if err := tx.s.seal(applicationColumns(&a)); err != nil {
 		return err
+	}
+	if a.State != from && (a.State == ra.AppAwaitingKey || from == ra.AppAwaitingKey) {
+		tx.stir(news.OfDevice(a.DeviceID))
 	}
 	return guarded(tx.db.Model(&ra.Application{}).Where("id = ? AND state = ?", a.ID, from).
 		Select("*").Omit("id", "created_at", "created_by").UpdateColumns(&a)) // not Updates, which would write its own clock's time

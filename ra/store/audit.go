@@ -33,6 +33,7 @@ type auditHead struct {
 	ID   int `gorm:"primaryKey"`
 	Seq  int64
 	Hash []byte
+	News int64 // counts the marks of topics (markTopics)
 }
 
 func (auditHead) TableName() string { return "audit_head" }
@@ -81,8 +82,15 @@ func (r auditEvent) record() audit.Record {
 		Object: r.Object, Institution: string(r.Institution), Outcome: string(r.Outcome), Clause: r.Clause, Code: r.Code, Details: r.Details, Hash: r.Hash}
 }
 
-// AppendEvent logs one event in a transaction of another store on the same database.
-func AppendEvent(tx *gorm.DB, e ra.Event) error { return appendEvents(tx, []ra.Event{e}) }
+// AppendEvent logs one event in a transaction of another store on the same database, and marks what it is about for the
+// phones that wait.
+func AppendEvent(tx *gorm.DB, e ra.Event) error {
+	events := []ra.Event{e}
+	if err := appendEvents(tx, events); err != nil {
+		return err
+	}
+	return markTopics(tx, topicsOf(events))
+}
 
 // AuditFrom is a page of the log in its own order, after a sequence number.
 func (tx *Tx) AuditFrom(after int64, limit int) (out []audit.Record, err error) {

@@ -9,6 +9,7 @@ import (
 
 	"certwindow/hsm"
 	"certwindow/ra"
+	"certwindow/ra/news"
 	"certwindow/ra/remotesign"
 )
 
@@ -74,6 +75,9 @@ func (tx *Tx) InsertAuthorisation(a remotesign.Authorisation, activation []byte)
 		if err := tx.s.seal(hashColumns(&rows[i])); err != nil {
 			return err
 		}
+	}
+	if a.State == remotesign.Pending {
+		tx.stir(news.OfDevice(a.Device))
 	}
 	return tx.db.Create(&rows).Error
 }
@@ -154,6 +158,7 @@ func (tx *Tx) authorisations(q *gorm.DB) (out []remotesign.Authorisation, err er
 // Decide moves a pending authorisation to the state that it is given in. Of two who decide at once one is refused.
 func (tx *Tx) Decide(a remotesign.Authorisation, activation []byte) error {
 	row := signatureAuthorisation{State: a.State, ActivationID: activation, Activation: a.Activation, DecidedAt: utc(a.DecidedAt), ExpiresAt: a.ExpiresAt.UTC()}
+	tx.stir(news.OfDevice(a.Device))
 	return usedBefore(guarded(tx.db.Model(&signatureAuthorisation{}).Where("id = ? AND state = ?", a.ID, remotesign.Pending).
 		Select("state", "activation_id", "activation", "decided_at", "expires_at").Updates(&row)))
 }
@@ -205,6 +210,8 @@ func (tx *Tx) EndAuthorisation(a remotesign.Authorisation) error {
 	next := remotesign.Expired
 	if a.State == remotesign.Released {
 		next = remotesign.Closed
+	} else {
+		tx.stir(news.OfDevice(a.Device))
 	}
 	if err := guarded(tx.db.Model(&signatureAuthorisation{}).Where("id = ? AND state = ?", a.ID, a.State).UpdateColumn("state", next)); err != nil {
 		return err

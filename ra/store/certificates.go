@@ -10,6 +10,7 @@ import (
 	"certwindow/ra"
 	"certwindow/ra/exchange"
 	"certwindow/ra/hca"
+	"certwindow/ra/news"
 )
 
 // InsertCertificate stores a certificate that came from the HCA and was held against its request.
@@ -19,6 +20,7 @@ func (tx *Tx) InsertCertificate(c ra.Certificate) error {
 	if err := tx.s.seal(certificateColumns(&c)); err != nil {
 		return err
 	}
+	tx.stir(news.OfDevice(c.DeviceID))
 	return tx.db.Create(&c).Error
 }
 
@@ -37,6 +39,9 @@ func (tx *Tx) Certificate(scope ra.InstitutionCode, id ra.CertificateID) (c ra.C
 // UpdateCertificate writes a certificate that is still in the state from.
 func (tx *Tx) UpdateCertificate(c ra.Certificate, from ra.CertificateState) error {
 	c.RevokedAt, c.DeliveredAt, c.UpdatedAt = utc(c.RevokedAt), utc(c.DeliveredAt), c.UpdatedAt.UTC()
+	if c.State != from {
+		tx.stir(news.OfDevice(c.DeviceID))
+	}
 	return guarded(tx.db.Model(&ra.Certificate{}).Where("id = ? AND state = ?", c.ID, from).
 		Select("state", "state_note", "reason", "revoked_at", "delivered_at", "updated_at").UpdateColumns(&c))
 }

@@ -11,6 +11,6 @@ import (
 // Models are the types that this package reads and writes its tables by.
 func Models() []any {
 	return []any{&ra.Application{}, &ra.Certificate{}, &holder{}, &nonce{}, &holderKey{}, &hcaRequest{}, &crl{}, &notice{}, &lease{}, &sweepRun{}, &intake.Import{}, &importLine{},
-		&setting{}, &auditEvent{}, &auditHead{}, &auditCheckpoint{}, &approve.Proposal{}, &settings.Row{}, &custody.Ceremony{}, &signatureAuthorisation{}, &signatureHash{},
+		&setting{}, &auditEvent{}, &auditHead{}, &phoneNews{}, &auditCheckpoint{}, &approve.Proposal{}, &settings.Row{}, &custody.Ceremony{}, &signatureAuthorisation{}, &signatureHash{},
 		&apiClient{}, &oauthToken{}, &accessRequest{}, &bulkRow{}, &bulkItem{}}
 }

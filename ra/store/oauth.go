@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"certwindow/ra"
+	"certwindow/ra/news"
 	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
 )
@@ -106,6 +107,9 @@ func (r accessRequest) request() oauth.Request {
 
 // InsertAccessRequest stores a request for access.
 func (tx *Tx) InsertAccessRequest(r oauth.Request) error {
+	if r.Person != "" && r.Authorisation == "" {
+		tx.stir(news.OfPerson(r.Person))
+	}
 	return tx.db.Create(&accessRequest{ID: r.ID, BrowserHash: r.BrowserHash, Client: r.Client, Redirect: r.Redirect, Scope: r.Scope, State: r.State,
 		Challenge: r.Challenge, Rich: r.Rich, PersonID: r.Person, AuthorisationID: r.Authorisation, ShortCode: r.ShortCode, Standing: r.Standing,
 		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: r.ExpiresAt.UTC()}).Error
@@ -133,7 +137,16 @@ func (tx *Tx) AccessRequestsOf(person ra.PersonID, at time.Time, limit int) (out
 
 // MoveAccessRequest moves a request on from where it stands, and fails with a conflict when it stands elsewhere.
 func (tx *Tx) MoveAccessRequest(id string, from, to oauth.Standing) error {
-	return guarded(tx.db.Model(&accessRequest{}).Where("id = ? AND standing = ?", id, from).UpdateColumn("standing", to))
+	err := guarded(tx.db.Model(&accessRequest{}).Where("id = ? AND standing = ?", id, from).UpdateColumn("standing", to))
+	if err != nil || from != oauth.Pending {
+		return err
+	}
+	var person []ra.PersonID
+	err = tx.db.Model(&accessRequest{}).Where("id = ? AND person_id <> ''", id).Pluck("person_id", &person).Error
+	for _, p := range person {
+		tx.stir(news.OfPerson(p))
+	}
+	return err
 }
 
 // ForgetGrants deletes codes, tokens and requests whose time was over before.

@@ -12,6 +12,7 @@ import (
 	"certwindow/migrations"
 	"certwindow/ra"
 	"certwindow/ra/jobs"
+	"certwindow/ra/news"
 )
 
 // Registry reads what package devices knows, inside the caller's transaction.
@@ -38,11 +39,12 @@ type Store struct {
 	now      func() time.Time
 	rand     io.Reader
 	together *together
+	commits  *commits
 }
 
 // New makes a store over an open database.
 func New(db *DB, registry Registry, enqueue Enqueuer, sealer Sealer, now func() time.Time, rand io.Reader) *Store {
-	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, sealer: sealer, now: now, rand: rand, together: newTogether()}
+	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, sealer: sealer, now: now, rand: rand, together: newTogether(), commits: newCommits()}
 }
 
 func (s *Store) newID() (string, error) { return ra.NewID(s.now(), s.rand) }
@@ -53,7 +55,8 @@ type Tx struct {
 	db     *gorm.DB
 	s      *Store
 	events []ra.Event
-	reads  bool // a View: nothing is written
+	topics []news.Topic // that phones wait on
+	reads  bool         // a View: nothing is written
 }
 
 // Update runs fn in one transaction: all of it is stored, or nothing. On SQLite there is one writer at a time;
@@ -63,13 +66,23 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (s *Store) update(db *gorm.DB, fn func(*Tx) error) error {
-	return mapError(db.Transaction(func(db *gorm.DB) error {
+	stirred := false
+	err := db.Transaction(func(db *gorm.DB) error {
 		tx := &Tx{db: db, s: s}
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return appendEvents(db, tx.events)
-	}))
+		if err := appendEvents(db, tx.events); err != nil {
+			return err
+		}
+		topics := append(tx.topics, topicsOf(tx.events)...)
+		stirred = len(topics) > 0
+		return markTopics(db, topics)
+	})
+	if err == nil && stirred {
+		s.commits.tell()
+	}
+	return mapError(err)
 }
 
 // View runs fn outside any transaction: each of its statements sees the database at its own moment. What is

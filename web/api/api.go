@@ -7,6 +7,7 @@ package api
 
 import (
 	"certwindow/web/throttle"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -23,6 +24,7 @@ import (
 	"certwindow/devices/appcred"
 	"certwindow/ra"
 	"certwindow/ra/enrol"
+	"certwindow/ra/news"
 	"certwindow/ra/remotesign"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
@@ -101,7 +103,7 @@ type Requests interface {
 	ForgetRequests(ctx context.Context, now time.Time) error
 }
 
-// Config is what the API needs of the rest of the house. Every field must be set.
+// Config is what the API needs of the rest of the house. Every field must be set but MostWaiting.
 type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -113,6 +115,7 @@ type Config struct {
 	Certificates Certificates
 	Keys         Keys
 	Access       Access
+	News         news.Store
 	Requests     Requests
 	Apps         Apps
 	// TrustList is the signed list of the certification authorities to trust, as a JWS in compact form (HCA-8.2.5).
@@ -120,6 +123,8 @@ type Config struct {
 	// StatusKey is the public key of status statements, on P-256, and StatusKeyID the kid in their headers.
 	StatusKey   crypto.PublicKey
 	StatusKeyID string
+	// MostWaiting is how many phones wait for news at a time in this process; zero: ten thousand.
+	MostWaiting int
 	// Pin is that of the server, as the QR of a binding says it (devices.BindText).
 	Pin string
 }
@@ -137,9 +142,8 @@ type API struct {
 
 	catalogue, notices, trust public
 
-	waiting  waiters
-	stopping chan struct{}
-	stopOnce sync.Once
+	room    *news.Room
+	looking chan struct{} // a place in it for each phone that looks at how things stand
 
 	tidying sync.Mutex
 	tidied  time.Time
@@ -148,13 +152,13 @@ type API struct {
 // New refuses a configuration with a gap, and reads the contract that it serves.
 func New(cfg Config) (*API, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Authority == nil || cfg.Holders == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
-		cfg.Keys == nil || cfg.Access == nil || cfg.Requests == nil || cfg.Apps == nil || cfg.TrustList == nil || cfg.StatusKeyID == "" {
+		cfg.Keys == nil || cfg.Access == nil || cfg.News == nil || cfg.Requests == nil || cfg.Apps == nil || cfg.TrustList == nil || cfg.StatusKeyID == "" {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	if k, ok := cfg.StatusKey.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
 		return nil, errors.New("api: the key of status statements is not on P-256")
 	}
-	a := &API{Config: cfg, waiting: waiters{ends: map[ra.DeviceID]chan struct{}{}}, stopping: make(chan struct{}), table: routes, byDevice: throttle.New(deviceRate, deviceBurst), byAddress: throttle.New(addressRate, addressBurst),
+	a := &API{Config: cfg, room: news.NewRoom(cfg.News, cfg.Log, cmp.Or(cfg.MostWaiting, mostWaiting)), looking: make(chan struct{}, mostLooking), table: routes, byDevice: throttle.New(deviceRate, deviceBurst), byAddress: throttle.New(addressRate, addressBurst),
 		byPublic: throttle.New(publicRate, publicBurst), byLogin: throttle.New(loginRate, loginBurst)}
 	activation, err := cfg.Keys.ActivationStatement()
 	if err != nil {

@@ -2,17 +2,15 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
+	"hash/fnv"
+	"io"
 	"net/http"
-	"sync"
+	"strconv"
 	"time"
 
 	"certwindow/ra"
+	"certwindow/ra/news"
 	"certwindow/ra/oauth"
-	"certwindow/ra/remotesign"
-	"certwindow/ra/revoke"
 )
 
 // Access are the requests of systems that holders answer; oauth.Server has them.
@@ -63,100 +61,38 @@ func (c *call) answerAccess(yes bool) (answer, error) {
 	return c.nothing(c.api.Access.Answer(c.ctx(), c.actor(), c.login.Person, c.Param("request"), yes))
 }
 
-// snapshot is everything that an app wants to hear of: it waits for a holder's answer, for a key, or has changed.
-type snapshot struct {
-	Authorisations []remotesign.AuthorisationID             `json:"authorisations"`
-	AccessRequests []string                                 `json:"access_requests"`
-	Applications   []ra.ApplicationID                       `json:"applications"`
-	Certificates   map[ra.CertificateID]ra.CertificateState `json:"certificates"`
-}
-
-// snapshot reads it, with a name that is the same as long as nothing changes.
-func (c *call) snapshot() (s snapshot, tag string, err error) {
-	s = snapshot{[]remotesign.AuthorisationID{}, []string{}, []ra.ApplicationID{}, map[ra.CertificateID]ra.CertificateState{}}
-	signing, err := c.api.Keys.Pending(c.ctx(), c.device.ID, c.login.Person)
-	if err != nil {
-		return s, "", err
-	}
-	for _, a := range signing {
-		s.Authorisations = append(s.Authorisations, a.ID)
-	}
-	access, err := c.api.Access.Waiting(c.ctx(), c.login.Person)
-	if err != nil {
-		return s, "", err
-	}
-	for _, r := range access {
-		s.AccessRequests = append(s.AccessRequests, r.ID)
-	}
-	waiting, err := c.api.Enrolments.Waiting(c.ctx(), c.device.ID)
-	if err != nil {
-		return s, "", err
-	}
-	for _, a := range waiting {
-		if a.PersonID == c.login.Person {
-			s.Applications = append(s.Applications, a.ID)
-		}
-	}
-	certificates, err := c.api.Certificates.Certificates(c.ctx(), c.actor(), revoke.Query{Device: c.device.ID, Person: c.login.Person, Limit: maxCertificates})
-	if err != nil {
-		return s, "", err
-	}
-	for _, x := range certificates {
-		if x.Generation == c.device.Generation {
-			s.Certificates[x.ID] = x.State
-		}
-	}
-	raw, err := json.Marshal(s)
-	sum := sha256.Sum256(raw)
-	return s, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`, err
-}
-
-// How long a phone's question may stand, and how often the database is asked meanwhile: it is what all replicas share.
+// How many phones wait here, how long one of them does, and how many look at how things stand at the same moment: after an
+// outage of the database all of them do, and the doctors who sign meanwhile need its connections too.
 const (
-	eventsTime = 25 * time.Second
-	eventsTick = time.Second
+	mostWaiting = 10_000
+	eventsTime  = 25 * time.Second
+	mostLooking = 4
 )
 
-// waiters knows the one question of each device that stands at this replica.
-type waiters struct {
-	mu   sync.Mutex
-	ends map[ra.DeviceID]chan struct{}
-}
-
-// enter puts a device's question in place of the one before, which ends. leave takes it away again.
-func (w *waiters) enter(id ra.DeviceID) (ended <-chan struct{}, leave func()) {
-	mine := make(chan struct{})
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if before, ok := w.ends[id]; ok {
-		close(before)
-	}
-	w.ends[id] = mine
-	return mine, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.ends[id] == mine {
-			delete(w.ends, id)
-		}
-	}
-}
-
 // getEvents answers as soon as anything is otherwise than what the app has seen, whose name it gives in If-None-Match;
-// after 25 seconds, at a second question of the same device and when the server stops, with 304 (RFC 9110 section 13.1.2). To ask is no use of the
-// login, since an app does so by itself (HCA-8.1.1).
+// after 25 seconds, at a second question of the same device and when the server stops, with 304 (RFC 9110 section
+// 13.1.2). To ask is no use of the login, since an app does so by itself (HCA-8.1.1). The end of the login, of the
+// device's binding or of its use by the holder ends the wait at once, with their refusal (HCA-7.3, HCA-7.4).
 func (c *call) getEvents() (answer, error) {
 	seen := c.Request().Header.Get("If-None-Match")
-	ended, leave := c.api.waiting.enter(c.device.ID)
-	defer leave()
+	who := news.Holder{Device: c.device.ID, Generation: c.device.Generation, Institution: c.device.Institution, Person: c.login.Person}
+	seat, err := c.api.room.Enter(who)
+	if err != nil {
+		c.retryAfter = patience(c.device.ID)
+		return answer{}, err
+	}
+	defer c.api.room.Leave(seat)
 	over := time.NewTimer(eventsTime)
 	defer over.Stop()
-	tick := time.NewTicker(eventsTick)
-	defer tick.Stop()
-	for {
-		s, tag, err := c.snapshot()
-		if err == nil && tag != seen { // the login may have ended while the question stood
-			_, err = c.api.Holders.Known(c.ctx(), c.token, c.device.ID, c.thumbprint)
+	for first := true; ; first = false {
+		s, err := c.look(who, first)
+		if c.ctx().Err() != nil {
+			break // nobody listens
 		}
+		if err != nil {
+			return answer{}, err
+		}
+		tag, err := s.Tag()
 		if err != nil {
 			return answer{}, err
 		}
@@ -165,16 +101,42 @@ func (c *call) getEvents() (answer, error) {
 			return document(http.StatusOK, s)
 		}
 		select {
-		case <-tick.C:
+		case <-seat.Stirred:
 			continue
 		case <-over.C:
-		case <-ended:
-		case <-c.api.stopping:
+		case <-seat.Over:
 		case <-c.ctx().Done():
 		}
-		return answer{status: http.StatusNotModified}, nil
+		break
 	}
+	return answer{status: http.StatusNotModified}, nil
+}
+
+// look is how things stand for the holder, if he still is signed in: the guard has just asked that of who came first.
+func (c *call) look(who news.Holder, first bool) (news.Standing, error) {
+	select {
+	case c.api.looking <- struct{}{}:
+		defer func() { <-c.api.looking }()
+	case <-c.ctx().Done():
+		return news.Standing{}, c.ctx().Err()
+	}
+	if !first {
+		if _, err := c.api.Holders.Known(c.ctx(), c.token, c.device.ID, c.thumbprint); err != nil {
+			return news.Standing{}, err
+		}
+	}
+	return c.api.News.Standing(c.ctx(), who, c.api.Now())
+}
+
+// patience is when a phone that found no place may come again, in seconds: not all of them in the same one.
+func patience(id ra.DeviceID) string {
+	h := fnv.New32a()
+	io.WriteString(h, string(id))
+	return strconv.Itoa(10 + int(h.Sum32()%20))
 }
 
 // Stop ends the questions that stand, so that a server that shuts down need not wait for them.
-func (a *API) Stop() { a.stopOnce.Do(func() { close(a.stopping) }) }
+func (a *API) Stop() { a.room.Close() }
+
+// Waiting is how many phones wait for news in this process.
+func (a *API) Waiting() int { return a.room.Waiting() }

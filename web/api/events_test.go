@@ -1,7 +1,9 @@
 package api_test
 
 import (
+	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -135,9 +137,7 @@ func TestEventsKeepNobodySignedIn(t *testing.T) {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	w.Apply(t, person, device, ra.KeyApp, "")
-	if got := <-standing; got.status == http.StatusOK {
-		t.Errorf("told after the holder signed out: %s", got.body)
-	}
+	want(t, "told after the holder signed out", <-standing, 401, "no-login", "")
 	if p.token = token; p.events("").status != http.StatusUnauthorized {
 		t.Error("asked after signing out")
 	}
@@ -150,4 +150,130 @@ func TestEventsKeepNobodySignedIn(t *testing.T) {
 	}
 	w.Pass(2 * time.Minute)
 	want(t, "eleven minutes without the holder", p.get("/holder"), 401, "no-login", "")
+}
+
+// stand lets a question stand, and waits until it does.
+func (p *phone) stand(tag string) <-chan answer {
+	p.t.Helper()
+	standing := make(chan answer, 1)
+	before := p.w.API.Waiting()
+	go func() { standing <- p.events(tag) }()
+	p.until("the question stands", func() bool { return p.w.API.Waiting() > before })
+	return standing
+}
+
+func (p *phone) until(what string, true func() bool) {
+	p.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !true(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatal("it never came to this: " + what)
+		}
+	}
+}
+
+// HCA-7.3, HCA-3.7: a device that was lost, a holder who is no user of it any more, and one who left wait no longer, and are told
+// why.
+func TestEventsEndWithTheRight(t *testing.T) {
+	for name, c := range map[string]struct {
+		end          func(w *phonetest.Window, person ra.PersonID, device ra.DeviceID) error
+		status       int
+		code, clause string
+	}{
+		"lost": {func(w *phonetest.Window, _ ra.PersonID, d ra.DeviceID) error {
+			return w.Registry.Report(t.Context(), phonetest.Clerk, d, ra.DeviceLose)
+		}, 422, "device-lost", "HCA-7.3"},
+		"removed": {func(w *phonetest.Window, p ra.PersonID, d ra.DeviceID) error {
+			return w.Registry.RemoveUser(t.Context(), phonetest.Clerk, d, p)
+		}, 422, "not-a-device-user", "HCA-7.3"},
+		"left": {func(w *phonetest.Window, p ra.PersonID, d ra.DeviceID) error {
+			return w.Registry.EndMembership(t.Context(), phonetest.Clerk, p, phonetest.Code, "left")
+		}, 422, "not-a-member", "HCA-3.7"},
+		"stopped": {func(w *phonetest.Window, p ra.PersonID, _ ra.DeviceID) error {
+			return w.Holders.Stop(t.Context(), phonetest.Clerk, p)
+		}, 401, "no-login", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, p, person, device := bound(t, phonetest.Options{})
+			standing := p.stand(p.events("").header.Get("ETag"))
+			if err := c.end(w, person, device); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case got := <-standing:
+				want(t, "while it stood", got, c.status, c.code, c.clause)
+			case <-time.After(5 * time.Second):
+				t.Error("it waits on")
+			}
+		})
+	}
+}
+
+// A phone that goes away leaves its place at once, and one that finds none is told when to come again.
+func TestPlacesAreBounded(t *testing.T) {
+	w, p, _, _ := bound(t, phonetest.Options{MostWaiting: 1})
+	other := w.Person(t, 2)
+	q := newPhone(t, w)
+	q.bind(w.Device(t, "ER-02", other))
+	w.Account(t, other, "other")
+	q.signIn("other")
+	tag := p.events("").header.Get("ETag")
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		r := p.sign(p.request(http.MethodGet, "/events", "").WithContext(ctx), "")
+		r.Header.Set("If-None-Match", tag)
+		if res, err := p.http.Do(r); err == nil {
+			res.Body.Close()
+		}
+	}()
+	p.until("the first waits", func() bool { return w.API.Waiting() == 1 })
+	got := q.events("")
+	want(t, "one too many", got, 503, "no-place", "")
+	if s, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || s < 10 || s > 29 {
+		t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+	}
+	leave()
+	<-gone
+	p.until("the place is free", func() bool { return w.API.Waiting() == 0 })
+	if got := q.events(""); got.status != http.StatusOK {
+		t.Errorf("with a place: %d %s", got.status, got.body)
+	}
+}
+
+// One device that opens connection after connection has one of them standing, and the rest are answered.
+func TestOneDeviceOneQuestion(t *testing.T) {
+	w, p, _, _ := bound(t, phonetest.Options{})
+	tag := p.events("").header.Get("ETag")
+	const many = 300
+	answers := make(chan int, many)
+	for range many {
+		r := p.sign(p.request(http.MethodGet, "/events", ""), "")
+		r.Header.Set("If-None-Match", tag)
+		go func() {
+			res, err := p.http.Do(r)
+			if err != nil {
+				answers <- 0
+				return
+			}
+			res.Body.Close()
+			answers <- res.StatusCode
+		}()
+	}
+	count := map[int]int{}
+	for range many - 1 {
+		select {
+		case status := <-answers:
+			count[status]++
+		case <-time.After(20 * time.Second):
+			t.Fatalf("more than one question stands: %v", count)
+		}
+	}
+	if n := w.API.Waiting(); n != 1 || count[http.StatusNotModified]+count[http.StatusTooManyRequests] != many-1 || count[http.StatusTooManyRequests] == 0 {
+		t.Errorf("%d wait, %v", n, count)
+	}
+	w.API.Stop() // the server stops: nobody waits on
+	if status := <-answers; status != http.StatusNotModified {
+		t.Errorf("at the end: %d", status)
+	}
 }

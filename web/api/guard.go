@@ -2,6 +2,7 @@ package api
 
 import (
 	"certwindow/web/throttle"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -35,6 +36,8 @@ type call struct {
 	thumbprint string        // of the device's certificate, where the request came over mutual TLS
 	token      factor.Secret // of the login, where the route is for a holder
 	login      appcred.Login
+
+	retryAfter string // seconds; empty: one, where an error asks for any
 }
 
 // answer is what a handler has to say.
@@ -113,7 +116,7 @@ func (c *call) write(out answer) error {
 func (c *call) hint(err error) {
 	switch e := ra.AsError(err); {
 	case e.Kind == ra.KindTooMany || e.Code == "under-way" || e.Kind == ra.KindUnavailable:
-		c.Response().Header().Set("Retry-After", "1")
+		c.Response().Header().Set("Retry-After", cmp.Or(c.retryAfter, "1"))
 	case e.Kind == ra.KindUnauthenticated:
 		c.Response().Header().Set("WWW-Authenticate", `Signature realm="certwindow"`)
 	}

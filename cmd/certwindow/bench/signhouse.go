@@ -153,7 +153,7 @@ func (h *house) serve(ctx context.Context) error {
 	if h.devices, err = deviceca.New(root, statement, time.Now, rand.Reader); err != nil {
 		return err
 	}
-	phones, err := api.New(api.Config{Now: time.Now, Log: quiet, Devices: h.register, Authority: h.devices, Holders: h.holders, Access: noSystems{}, Keys: h.sign, Requests: h.store,
+	phones, err := api.New(api.Config{Now: time.Now, Log: quiet, Devices: h.register, Authority: h.devices, Holders: h.holders, Access: noSystems{}, Keys: h.sign, News: h.store, Requests: h.store,
 		Apps: h.register, TrustList: func() (string, error) { return "", errors.ErrUnsupported },
 		Enrolments:   enrol.NewService(store.EnrolStore{Store: h.store}, nil, h.token, nil, enrol.Config{}, time.Now, rand.Reader),
 		Delivery:     enrol.NewDelivery(store.DeliveryStore{Store: h.store}, time.Now),

@@ -196,7 +196,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		return nil, err
 	}
 	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Authority: w.DeviceCA, Holders: w.Holders, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
-		Keys: w.Sign, Access: w.Grants, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
+		Keys: w.Sign, Access: w.Grants, News: w.Store, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
 		Apps: w.Registry, TrustList: w.trustList.Statement})
 	if err != nil {
 		return nil, err

@@ -78,6 +78,7 @@ type Window struct {
 	Systems  *apiclient.Service // those on the register
 	Grants   *oauth.Server
 	Holders  *appcred.Service
+	API      *api.API
 	Config   api.Config   // as the running API has it
 	Sweeps   atomic.Int32 // that were started
 
@@ -96,6 +97,7 @@ type Options struct {
 	HSM           bool        // holders' keys in a SoftHSM token; the test skips where there is none
 	ClosedNetwork []netip.Prefix
 	NoApp         bool        // App is not on file
+	MostWaiting   int         // phones that wait for news; zero: as many as the API's own
 	Stamper       csc.Stamper // nil: the window makes no time stamps
 	Database      string      // its address; empty: a SQLite file of the test's
 }
@@ -235,7 +237,7 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	must(t, err)
 	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Authority: w.authority, Holders: w.Holders, Enrolments: w.Enrol,
 		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
-		Keys: w.Sign, Requests: w.Store, StatusKey: w.status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
+		Keys: w.Sign, News: w.Store, MostWaiting: o.MostWaiting, Requests: w.Store, StatusKey: w.status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
 	trusted, err := trustlist.New(trustlist.Config{Issuer: "https://" + w.Server.Listener.Addr().String(), Key: w.status, KeyID: StatusKeyID,
 		Anchors: []*certpath.Certificate{w.issuer.root(t)}, Now: w.Now})
 	must(t, err)
@@ -256,6 +258,7 @@ func (w *Window) serve(t testing.TB) {
 	must(t, err)
 	a, err := api.New(w.Config)
 	must(t, err)
+	w.API = a
 	w.Server.Config.RegisterOnShutdown(a.Stop)
 	e, err := web.New(web.Config{Log: w.Config.Log, Now: w.Now, Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Mounts: []func(*echo.Echo){a.Mount, systems.Mount, personnel.Mount}})
 	must(t, err)
