@@ -40,7 +40,7 @@ const get, post = http.MethodGet, http.MethodPost
 // routes is the whole table: the lines that stand beside the handlers of each area.
 var routes = slices.Concat(
 	sessionRoutes,
-	cardRoutes,
+	cardRoutes, ownSessionRoutes,
 	newPasswordRoutes,
 	draftRoutes,
 	homeRoutes,

@@ -29,6 +29,7 @@ type cardText struct {
 	Next        string
 	Submit      string // a key of the catalogue
 	NewPassword bool   // a password is set with it
+	Password    bool   // the account's password is asked for once more
 	PINOnPage   bool
 	CardErrors  []cardError
 }
@@ -137,7 +138,7 @@ func (p *page) ownCardView() (view, error) {
 			return view{}, err
 		}
 		t := p.cardText(c)
-		t.Action, t.Again, t.Submit = "/account/card", "/account/card", "own-card.link"
+		t.Action, t.Again, t.Submit, t.Password = "/account/card", "/account/card", "own-card.link", true
 		d.Sign, v.Scripts = &t, cardScripts
 	}
 	v.Data = d
@@ -147,21 +148,28 @@ func (p *page) ownCardView() (view, error) {
 func (p *page) linkCard() error {
 	sig, err := p.cardSignature()
 	if err == nil {
-		err = p.site.Accounts.LinkCard(p.ctx(), p.who, p.FormValue("nonce"), sig, p.actor())
+		err = p.site.Accounts.LinkCard(p.ctx(), p.who, session.Secret(p.FormValue("current")), p.FormValue("nonce"), sig, p.actor())
 	}
 	if err != nil {
-		v, verr := p.ownCardView()
-		if verr != nil {
-			return verr
-		}
-		return p.again(err, "own-card", v, nil)
+		return p.ownCardAgain(err)
 	}
 	return p.done("/account/card", "card-linked")
 }
 
+// presentPassword is the field of errors about the password that is asked for once more.
+var presentPassword = map[string][2]string{"password-wrong": {"current", "password.current"}, "password-locked": {"current", "password.current"}}
+
+func (p *page) ownCardAgain(err error) error {
+	v, verr := p.ownCardView()
+	if verr != nil {
+		return verr
+	}
+	return p.again(err, "own-card", v, presentPassword)
+}
+
 func (p *page) unlinkOwnCard() error {
-	if err := p.site.Accounts.UnlinkOwnCard(p.ctx(), p.who, p.actor()); err != nil {
-		return err
+	if err := p.site.Accounts.UnlinkOwnCard(p.ctx(), p.who, session.Secret(p.FormValue("current")), p.actor()); err != nil {
+		return p.ownCardAgain(err)
 	}
 	return p.done("/account/card", "card-unlinked")
 }

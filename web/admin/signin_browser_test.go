@@ -47,6 +47,7 @@ func TestSignInByCardInABrowser(t *testing.T) {
 	d.until("being asked for a card", `document.querySelector("[data-sign]").disabled && document.querySelector("[data-reader]").textContent === "請插入卡片"`)
 	d.reader.insert(card)
 	d.until("seeing the card", seesCard)
+	d.do(chromedp.SendKeys("#f-current", d.staff[session.Clerk].password))
 	d.do(chromedp.Click("[data-sign]"))
 	d.until("linking it", `location.search === "?done=card-linked" && document.querySelector("main .state").textContent === "已連結"`)
 

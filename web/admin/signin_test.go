@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/cardmsg/cardtest"
 	"certwindow/ra/consent"
@@ -78,7 +79,9 @@ func (h *house) linkedClerk() *cardtest.Card {
 	h.cards["0000000112345678"] = card
 	b := h.signIn(session.Clerk)
 	text, nonce := b.signable(b.get("/account/card"))
-	if rec := b.post("/account/card", b.cms(card, text, nonce)); rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/account/card?done=card-linked" {
+	form := b.cms(card, text, nonce)
+	form.Set("current", h.staff[session.Clerk].password)
+	if rec := b.post("/account/card", form); rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/account/card?done=card-linked" {
 		h.t.Fatalf("%d %s", rec.Code, rec.Body)
 	}
 	return card
@@ -180,5 +183,42 @@ func TestSuspendedInstitutionIsSignedOut(t *testing.T) {
 	}
 	if rec := h.signIn(session.Clerk).get("/persons"); rec.Code != http.StatusOK {
 		t.Errorf("the whole window's clerk: %d", rec.Code)
+	}
+}
+
+// HCA-8.1.1: whoever is signed in sees where else his account is open, and ends one of these sessions with his password.
+func TestOwnSessions(t *testing.T) {
+	h := build(t)
+	h.wait(policy.MaxIdle) // the sessions that the house was built in are over
+	here := h.signIn(session.Clerk)
+	if body := here.get("/account/sessions").Body.String(); !strings.Contains(body, "沒有在其他地方登入") || strings.Contains(body, `name="session"`) {
+		t.Errorf("alone:\n%s", body)
+	}
+	there, somebody := h.signIn(session.Clerk), h.signIn(session.Auditor)
+	body := here.get("/account/sessions").Body.String()
+	names := regexp.MustCompile(`name="session" value="([0-9a-f]{16})"`).FindAllStringSubmatch(body, -1)
+	if len(names) != 1 || !strings.Contains(body, "192.0.2.1") || !strings.Contains(body, "目前的瀏覽器") {
+		t.Fatalf("%d other sessions:\n%s", len(names), body)
+	}
+	end := func(b *browser, password string) int {
+		return b.post("/account/sessions", url.Values{"session": {names[0][1]}, "current": {password}}).Code
+	}
+	if code := end(here, "wrong horse"); code != http.StatusUnprocessableEntity || there.get("/").Code != http.StatusOK {
+		t.Errorf("ended without the password: %d", code)
+	}
+	if code := end(somebody, h.staff[session.Auditor].password); code != http.StatusConflict || there.get("/").Code != http.StatusOK {
+		t.Errorf("ended by another: %d", code)
+	}
+	if code := end(here, h.staff[session.Clerk].password); code != http.StatusSeeOther {
+		t.Errorf("not ended: %d", code)
+	}
+	if rec := there.get("/"); rec.Code != http.StatusSeeOther || !strings.HasPrefix(rec.Header().Get("Location"), "/login") {
+		t.Errorf("it goes on: %d", rec.Code)
+	}
+	if here.get("/").Code != http.StatusOK || somebody.get("/").Code != http.StatusOK {
+		t.Error("others ended as well")
+	}
+	if n := h.count("audit_events WHERE act = 'staff.session-end' AND outcome = 'done'"); n != 1 {
+		t.Errorf("%d rows", n)
 	}
 }

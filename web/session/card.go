@@ -172,15 +172,18 @@ func (s *Service) Card(ctx context.Context, id ra.StaffID) (since time.Time, ok 
 	return r.LinkedAt, true, nil
 }
 
-// LinkCard links the card that signed a LinkChallenge to the account of the session. One card opens one account, and
-// an account is opened by one card.
-func (s *Service) LinkCard(ctx context.Context, x Session, nonce string, a consent.Signature, actor ra.Actor) error {
+// LinkCard links the card that signed a LinkChallenge to the account of the session, whose owner gives the password once
+// more. One card opens one account, and an account is opened by one card.
+func (s *Service) LinkCard(ctx context.Context, x Session, password Secret, nonce string, a consent.Signature, actor ra.Actor) error {
 	if s.Cards == nil {
 		return errNoCards()
 	}
 	ev := s.event(actor, "staff.card-link", x.Staff.ID, x.Staff.Institution)
 	if err := x.mayChangeCard(); err != nil {
 		return s.refuse(ctx, ev, err)
+	}
+	if err := s.proveAgain(ctx, x, password); err != nil {
+		return s.refuseAgain(ctx, ev, err)
 	}
 	now := s.moment()
 	who, err := s.identify(ctx, forLink, x.hash, nonce, a, now)
@@ -210,10 +213,15 @@ func (s *Service) LinkCard(ctx context.Context, x Session, nonce string, a conse
 	return err
 }
 
-// UnlinkOwnCard takes the card from the account of the session, and ends what it had opened.
-func (s *Service) UnlinkOwnCard(ctx context.Context, x Session, actor ra.Actor) error {
+// UnlinkOwnCard takes the card from the account of the session, whose owner gives the password once more, and ends what
+// the card had opened.
+func (s *Service) UnlinkOwnCard(ctx context.Context, x Session, password Secret, actor ra.Actor) error {
+	ev := s.event(actor, "staff.card-unlink", x.Staff.ID, x.Staff.Institution)
 	if err := x.mayChangeCard(); err != nil {
-		return s.refuse(ctx, s.event(actor, "staff.card-unlink", x.Staff.ID, x.Staff.Institution), err)
+		return s.refuse(ctx, ev, err)
+	}
+	if err := s.proveAgain(ctx, x, password); err != nil {
+		return s.refuseAgain(ctx, ev, err)
 	}
 	return s.unlink(ctx, x.Staff.ID, x.Staff.Institution, actor)
 }

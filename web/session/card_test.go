@@ -69,7 +69,7 @@ func (b *bench) link(g Grant, card *cardtest.Card) {
 	b.t.Helper()
 	c, err := b.LinkChallenge(b.t.Context(), g.Session)
 	if err == nil {
-		err = b.LinkCard(b.t.Context(), g.Session, c.Nonce, b.signed(card, c), g.Session.Actor("192.0.2.7", "r"))
+		err = b.LinkCard(b.t.Context(), g.Session, "correct horse", c.Nonce, b.signed(card, c), g.Session.Actor("192.0.2.7", "r"))
 	}
 	if err != nil {
 		b.t.Fatal(err)
@@ -184,7 +184,7 @@ func testChallengeIsGoodOnceForOneBrowser(t *testing.T, b *bench) {
 		t.Errorf("the text of a link: %q", got)
 	}
 	browser, ch = b.challenged()
-	if got := codeOf(b.LinkCard(t.Context(), staff.Session, ch.Nonce, b.signed(own, ch), operator)); got != "challenge-spent" {
+	if got := codeOf(b.LinkCard(t.Context(), staff.Session, "correct horse", ch.Nonce, b.signed(own, ch), operator)); got != "challenge-spent" {
 		t.Errorf("the text of a login links: %q", got)
 	}
 	for _, nonce := range []string{"", "x", ch.Nonce + "A"} {
@@ -275,16 +275,26 @@ func testLinkingACard(t *testing.T, b *bench) {
 	own, other := b.pack()
 	lin, chen := b.clerk("lin.mei", "correct horse"), b.clerk("chen.ming", "correct horse")
 	first, second := b.must(lin, "correct horse"), b.must(chen, "correct horse")
+	c, err := b.LinkChallenge(t.Context(), first.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.LinkCard(t.Context(), first.Session, "wrong horse", c.Nonce, b.signed(own, c), operator); codeOf(err) != "password-wrong" {
+		t.Errorf("a link without the password: %v", err)
+	}
 	b.link(first, own)
+	if err := b.UnlinkOwnCard(t.Context(), first.Session, "", operator); codeOf(err) != "password-wrong" {
+		t.Errorf("an unlink without the password: %v", err)
+	}
 	steal, err := b.LinkChallenge(t.Context(), second.Session)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.LinkCard(t.Context(), second.Session, steal.Nonce, b.signed(own, steal), operator); codeOf(err) != "card-taken" {
+	if err := b.LinkCard(t.Context(), second.Session, "correct horse", steal.Nonce, b.signed(own, steal), operator); codeOf(err) != "card-taken" {
 		t.Errorf("one card, two accounts: %v", err)
 	}
 	more, _ := b.LinkChallenge(t.Context(), first.Session)
-	if err := b.LinkCard(t.Context(), first.Session, more.Nonce, b.signed(other, more), operator); codeOf(err) != "card-taken" {
+	if err := b.LinkCard(t.Context(), first.Session, "correct horse", more.Nonce, b.signed(other, more), operator); codeOf(err) != "card-taken" {
 		t.Errorf("two cards, one account: %v", err)
 	}
 	g, err := b.byCard(own)
@@ -294,7 +304,7 @@ func testLinkingACard(t *testing.T, b *bench) {
 	if _, err := b.LinkChallenge(t.Context(), g.Session); codeOf(err) != "card-needs-password" {
 		t.Errorf("a link in a card's session: %v", err)
 	}
-	if err := b.UnlinkOwnCard(t.Context(), g.Session, operator); codeOf(err) != "card-needs-password" {
+	if err := b.UnlinkOwnCard(t.Context(), g.Session, "correct horse", operator); codeOf(err) != "card-needs-password" {
 		t.Errorf("an unlink in a card's session: %v", err)
 	}
 	if err := b.UnlinkCard(t.Context(), ra.Actor{Kind: ra.ActorStaff, ID: "x", Institution: "9999999999"}, lin.ID); ra.KindOf(err) != ra.KindNotFound {
@@ -312,7 +322,7 @@ func testLinkingACard(t *testing.T, b *bench) {
 	if _, err := b.byCard(own); codeOf(err) != "card-login-refused" {
 		t.Errorf("an unlinked card: %v", err)
 	}
-	if err := b.UnlinkOwnCard(t.Context(), first.Session, operator); codeOf(err) != "card-none" {
+	if err := b.UnlinkOwnCard(t.Context(), first.Session, "correct horse", operator); codeOf(err) != "card-none" {
 		t.Errorf("%v", err)
 	}
 	b.link(first, own)

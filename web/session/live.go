@@ -198,17 +198,7 @@ func (s *Service) mayChange(ctx context.Context, row staffRow, current, next Sec
 	if len(next) > factor.MaxPassword {
 		return ra.Refuse("", "password-too-long", "The password is too long; choose a shorter one.", nil)
 	}
-	if err := s.reserve(ctx, row.ID, passwordTries); err != nil {
-		return err
-	}
-	right, err := s.hasher.Matches(ctx, current, row.Password)
-	if err != nil {
-		return err
-	}
-	if !right {
-		return ra.Refuse("HCA-8.2.6", "password-wrong", "The present password is wrong. Nothing was changed.", nil)
-	}
-	if err := s.clear(ctx, row.ID, passwordTries); err != nil {
+	if err := s.isPassword(ctx, row, current); err != nil {
 		return err
 	}
 	if current == next {

@@ -269,7 +269,12 @@ func (s *Service) newGrant(row staffRow, method, address string, now time.Time) 
 	return Grant{Token: Secret(token), Session: s.session(st, r)}, r, nil
 }
 
+// nameOf names a session in audit events and on its owner's page.
+func (s *Service) nameOf(r sessionRow) string {
+	return hex.EncodeToString(s.Sealer.Hash("session.name", string(r.Hash))[:8])
+}
+
 func (s *Service) session(st Staff, r sessionRow) Session {
-	return Session{Staff: st, CSRF: r.CSRF, Name: hex.EncodeToString(s.Sealer.Hash("session.name", string(r.Hash))[:8]),
+	return Session{Staff: st, CSRF: r.CSRF, Name: s.nameOf(r),
 		Method: r.Method, StartedAt: r.StartedAt, Idle: s.Idle(), Longest: s.Longest(), LastUsed: r.LastUsedAt, hash: r.Hash}
 }

@@ -16,9 +16,11 @@ func TestSignInByCard(t *testing.T) {
 	for _, lang := range []string{chinese, english} {
 		t.Run(lang, func(t *testing.T) {
 			b := w.newTab(t, lang)
-			b.signIn(b.newStaff("clerk"))
+			clerk := b.newStaff("clerk")
+			b.signIn(clerk)
 			b.to("/account/card")
 			b.insert(map[string]string{chinese: b.cast.ChenCard, english: b.cast.WangCard}[lang]) // one card, one account
+			b.write("#f-current", clerk.Password+"-and-mine")
 			b.inspect("linking a card", 200)
 			b.sign(stage.CardPIN)
 			b.until("the card linked", `location.search === "?done=card-linked"`)
