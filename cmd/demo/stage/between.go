@@ -5,13 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
-	"os"
 	"path/filepath"
+	"strings"
 )
 
-// between passes requests on as the phone that sent them. A hospital's balancer hands whole connections on, so that
-// the phone's mutual TLS ends at the window (HCA-6.3.6); this one has to see each request, and can be in the middle only
-// because the phones of a stage keep their keys in files.
+// between passes requests on as the phone or the system that sent them. A hospital's balancer hands whole connections
+// on, so that their mutual TLS ends at the window (HCA-6.3.6); this one has to see each request, and can be in the middle
+// only because the phones and systems of a stage keep their keys in files.
 type between struct {
 	stage *Stage
 	plain *http.Transport // for who shows no certificate
@@ -35,28 +35,24 @@ func (b between) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	t := b.plain.Clone()
 	defer t.CloseIdleConnections()
-	t.TLSClientConfig.Certificates = b.pairs(shown)
+	// Shown whatever authorities the server names: a system's certificate is under none.
+	t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return b.pair(shown) }
 	return t.RoundTrip(r)
 }
 
-// pairs is the certificate with its key, from the phone's folder.
-func (b between) pairs(shown []byte) (out []tls.Certificate) {
-	folders, err := filepath.Glob(b.stage.path("*/device.crt"))
-	if err != nil {
-		return nil
-	}
-	for _, f := range folders {
-		certificate, err := os.ReadFile(f)
+// pair is the certificate with its key, from the folder of a phone or of a system.
+func (b between) pair(shown []byte) (*tls.Certificate, error) {
+	for _, name := range []string{"device", SystemName} {
+		found, err := filepath.Glob(b.stage.path("*/" + name + ".crt"))
 		if err != nil {
-			continue
+			return nil, err
 		}
-		key, err := os.ReadFile(filepath.Join(filepath.Dir(f), "device.key"))
-		if err != nil {
-			continue
-		}
-		if pair, err := tls.X509KeyPair(certificate, key); err == nil && bytes.Equal(pair.Certificate[0], shown) {
-			out = append(out, pair)
+		for _, certificate := range found {
+			pair, err := tls.LoadX509KeyPair(certificate, strings.TrimSuffix(certificate, ".crt")+".key")
+			if err == nil && bytes.Equal(pair.Certificate[0], shown) {
+				return &pair, nil
+			}
 		}
 	}
-	return out
+	return &tls.Certificate{}, nil
 }

@@ -78,7 +78,7 @@ func (s *Stage) Client() (*http.Client, error) { return pinned(s.path("tls.pem")
 
 var configTemplate = template.Must(template.New("config").Parse(`# Written for a demonstration. Every value has its meaning in deploy/certwindow.example.yaml.
 mode: development
-listen: {{.Listen}}
+listen: "{{.Listen}}"
 ready_file: {{.Ready}}
 public_url: {{.URL}}
 tls: {certificate: tls.pem, key: tls.key}
@@ -103,8 +103,9 @@ card:
 smtp: {host: {{.MailHost}}, port: {{.MailPort}}, from: window@hospital.example}
 limits: {message_life: {{.MessageLife}}}
 sweep: {cap_percent: 100} # three certificates are all there are here
-network: {closed: ["127.0.0.0/8", "::1/128"]}
-`))
+network: {closed: ["127.0.0.0/16"], vpn: ["127.1.0.0/16"]} # what else this machine has as its own is the internet
+{{with .Stamps}}timestamp: {url: {{.}}, anchors: tsa/root.pem}
+{{end}}`))
 
 // writeConfigs writes one configuration for each server; they differ in where the server listens.
 func (s *Stage) writeConfigs() error {
@@ -148,6 +149,6 @@ func (s *Stage) writeConfig(r *replica) error {
 		return err
 	}
 	err = configTemplate.Execute(f, map[string]any{"Listen": r.listen, "Ready": r.ready, "URL": s.URL, "Database": database, "Window": Window, "Name": windowName,
-		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "MessageLife": life})
+		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "MessageLife": life, "Stamps": s.stamps.address()})
 	return errors.Join(err, f.Close())
 }

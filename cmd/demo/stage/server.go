@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -81,6 +82,31 @@ func (s *Stage) down(r *replica) (p *process) {
 	return p
 }
 
+// ServeAt starts one more server on the same database and token, on a free port of another address of this machine, and
+// returns where it answers. It ends with the stage.
+func (s *Stage) ServeAt(ctx context.Context, host string) (string, error) {
+	free, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", err
+	}
+	address := free.Addr().String()
+	free.Close()
+	name := fmt.Sprintf("certwindow-beside-%d", len(s.beside)+1)
+	r := &replica{name: name, listen: address, config: s.path(name + ".yaml"), ready: s.path(name + ".ready")}
+	if err := s.writeConfig(r); err != nil {
+		return "", err
+	}
+	p, err := s.start(ctx, r.name, r.ready, []string{s.windowEnv()}, "certwindow", "serve", "--config", r.config)
+	if err != nil {
+		return "", err
+	}
+	s.beside = append(s.beside, p)
+	return address, nil
+}
+
+// Replicas is how many servers stand behind the address of the stage.
+func (s *Stage) Replicas() int { return len(s.servers) }
+
 // Replica is the address of one server, for a request that goes to that one alone.
 func (s *Stage) Replica(i int) string {
 	return "https://localhost" + s.servers[i].listen[strings.LastIndexByte(s.servers[i].listen, ':'):]
@@ -149,6 +175,11 @@ func (f *front) choose(r *httputil.ProxyRequest) {
 	}
 	r.SetURL(target)
 	r.Out.Host = r.In.Host
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if said, ok := r.In.Header[name]; ok {
+			r.Out.Header[name] = said
+		}
+	}
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {

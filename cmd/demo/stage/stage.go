@@ -27,7 +27,8 @@ type Options struct {
 	Listen      string            // address of the server; empty: any free port
 	Progress    func(what string) // is told of each step that was done
 	Replicas    int               // servers on the one database and token; zero: one
-	Watch       func(Exchange)    // is told of everything that browsers and phones say to the window
+	Watch       func(Exchange)    // is told of everything that browsers, phones and systems say to the window
+	TimeStamps  bool              // a time-stamping authority stands beside the window
 }
 
 // Institution codes of the stage.
@@ -56,7 +57,9 @@ type Stage struct {
 	config    string
 	hca       *process
 	servers   []*replica
-	front     *front // nil: the one server is asked directly
+	beside    []*process // servers at other addresses
+	front     *front     // nil: the one server is asked directly
+	stamps    *authority // nil: there is none
 	agent     *process
 	counter   Counter
 	hcaReady  string
@@ -85,10 +88,13 @@ func New(ctx context.Context, opt Options) (*Stage, error) {
 		{"the window's token and keys: certwindow ceremony setup, component, master", s.ceremony},
 		{"dedicated certificate: certwindow ceremony request, hcasim dedicated", s.dedicated},
 		{"mail catcher", s.startMail},
+		{"time-stamping authority: openssl ts", s.startStamps},
 		{"database and first administrator: certwindow migrate up, staff create", s.database},
 		{"server: certwindow serve", s.open},
 	} {
-		if err := step.do(ctx); err != nil {
+		if err := step.do(ctx); errors.Is(err, errNotWanted) {
+			continue
+		} else if err != nil {
 			s.Close()
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
@@ -102,6 +108,10 @@ func (s *Stage) Close() {
 	s.agent.stop()
 	s.front.close()
 	s.StopServer()
+	for _, p := range s.beside {
+		p.stop()
+	}
+	s.stamps.close()
 	s.hca.stop()
 	if s.Mail != nil {
 		s.Mail.Close()

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// revocation is the sixth scene (HCA-5.2.1, HCA-7.2).
+// revocation is a scene of its own (HCA-5.2.1, HCA-7.2).
 func (s *Story) revocation() scene {
 	var mails int
 	return scene{"Revocation by card", []act{
@@ -89,7 +89,7 @@ func (s *Story) ocspSays(ctx context.Context, certificate string) (string, error
 	return "revoked", nil
 }
 
-// sweep is the seventh scene (HCA-3.6, HCA-5.2.2).
+// sweep is the last scene of what happens (HCA-3.6, HCA-5.2.2).
 func (s *Story) sweep() scene {
 	return scene{"The sweep revokes by itself", []act{
 		{"the tablet is reported lost", func(ctx context.Context) (string, error) {
@@ -141,7 +141,7 @@ func (s *Story) revoked(ctx context.Context, certificate string) error {
 	return fmt.Errorf("certificate %s is not revoked yet", certificate)
 }
 
-// evidence is the eighth scene (HCA-3.3).
+// evidence closes the story (HCA-3.3).
 func (s *Story) evidence() scene {
 	file := s.st.Path("evidence.zip")
 	return scene{"The evidence of one enrolment, years later", []act{

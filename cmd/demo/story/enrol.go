@@ -81,7 +81,7 @@ func (s *Story) completed(ctx context.Context, application string) (string, erro
 	return strings.TrimPrefix(result, "/certificates/"), nil
 }
 
-// enrolInHSM is the second scene (HCA-6.3).
+// enrolInHSM is the scene of a key that stays in the HSM (HCA-6.3).
 func (s *Story) enrolInHSM() scene {
 	var application string
 	var mails int
@@ -114,7 +114,7 @@ func (s *Story) mail(ctx context.Context, n int) (string, error) {
 	return all[len(all)-1].Subject, nil
 }
 
-// enrolOnPhone is the third scene (HCA-6.1).
+// enrolOnPhone is the scene of a key that a phone makes (HCA-6.1).
 func (s *Story) enrolOnPhone() scene {
 	var mails int
 	return scene{"Enrolment with a key made on the iPhone", []act{

@@ -15,7 +15,7 @@ import (
 	"certwindow/ra/cms"
 )
 
-// refusals is the fifth scene: what must not work does not, says under which rule, and changes nothing.
+// refusals is a scene: what must not work does not, says under which rule, and changes nothing.
 func (s *Story) refusals() scene {
 	var late struct{ application, text string }
 	var lateSince time.Time
@@ -96,11 +96,14 @@ func (s *Story) refusal(what, clause string, do func(context.Context) error) act
 func clauseOf(err error) (clause, text string) {
 	var r *refusal
 	var c *client.Refusal
+	var n *no
 	switch {
 	case errors.As(err, &r):
 		return r.clause, r.text
 	case errors.As(err, &c):
 		return c.Clause, c.Detail
+	case errors.As(err, &n):
+		return n.clause(), strings.TrimPrefix(n.Text, n.clause()+": ")
 	}
 	return "", ""
 }

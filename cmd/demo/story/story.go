@@ -28,6 +28,8 @@ type Story struct {
 
 	hsmCert, phoneCert certificate
 	apps               map[string]string // ids of the app version on file, by platform
+	records            *recordSystem     // the hospital's record system
+	ward               ward              // of which TellSystems tells
 
 	hiding hiding
 }
@@ -71,7 +73,7 @@ type act struct {
 
 // Tell plays the whole story. It ends at the first act that does not go as it should, and names it.
 func (s *Story) Tell(ctx context.Context) error {
-	return s.play(ctx, []scene{s.register(), s.enrolInHSM(), s.enrolOnPhone(), s.withdrawal(), s.refusals(), s.revocation(), s.sweep(), s.evidence()})
+	return s.play(ctx, []scene{s.register(), s.enrolInHSM(), s.enrolOnPhone(), s.shift(), s.withdrawal(), s.refusals(), s.revocation(), s.sweep(), s.evidence()})
 }
 
 // Prepare plays what a person needs to click through the pages: cards, registrations and accounts.

@@ -17,7 +17,8 @@ func TestStory(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		w := &watcher{}
-		st, s := told(t, stage.Options{MessageLife: life, Watch: w.see})
+		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Watch: w.see})
+		systems(t, onSQLite(st))
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 1) })
 		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
 		t.Run("DatabaseHoldsNoPersonalData", func(t *testing.T) { databaseHoldsNoPersonalData(t, onSQLite(st), s, w) })
@@ -26,14 +27,16 @@ func TestStory(t *testing.T) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		_, configured := onPostgres(t)
-		told(t, stage.Options{MessageLife: life, Database: configured})
+		address, configured := onPostgres(t)
+		told(t, stage.Options{MessageLife: life, TimeStamps: true, Database: configured})
+		systems(t, address)
 	})
 	t.Run("PostgreSQL with two servers", func(t *testing.T) {
 		t.Parallel()
 		address, configured := onPostgres(t)
 		w := &watcher{}
-		st, s := told(t, stage.Options{MessageLife: life, Database: configured, Replicas: 2, Watch: w.see})
+		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Database: configured, Replicas: 2, Watch: w.see})
+		systems(t, address)
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 2) })
 		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
 		t.Run("DatabaseHoldsNoPersonalData", func(t *testing.T) { databaseHoldsNoPersonalData(t, address, s, w) })
@@ -47,6 +50,9 @@ func told(t *testing.T, opt stage.Options) (*stage.Stage, *Story) {
 	st := newStage(t, opt)
 	s := New(st, t.Output(), opt.MessageLife)
 	if err := s.Tell(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.TellSystems(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return st, s
