@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	_ "embed" // the contract and its page are part of the program
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -50,7 +51,9 @@ type (
 		Tags       []struct{ Name, Description string }
 		Paths      map[string]map[string]operation
 		Components struct {
-			Schemas yaml.MapSlice
+			Schemas       yaml.MapSlice
+			Responses     map[string]response
+			RequestBodies map[string]struct{ Content content } `yaml:"requestBodies"`
 		}
 	}
 	operation struct {
@@ -59,8 +62,11 @@ type (
 		Summary     string
 		Description string
 		Security    *[]any
-		RequestBody struct{ Content content } `yaml:"requestBody"`
-		Responses   map[string]response
+		RequestBody struct {
+			Ref     string `yaml:"$ref"`
+			Content content
+		} `yaml:"requestBody"`
+		Responses map[string]response
 	}
 	response struct {
 		Ref         string `yaml:"$ref"`
@@ -71,50 +77,82 @@ type (
 		Schema struct {
 			Ref string `yaml:"$ref"`
 		}
+		Example  any
+		Examples yaml.MapSlice
 	}
 )
 
 // schema is the name of the content's schema; empty when it has none of its own.
 func (c content) schema() string {
 	for _, x := range c {
-		return x.Schema.Ref[strings.LastIndexByte(x.Schema.Ref, '/')+1:]
+		return named(x.Schema.Ref)
 	}
 	return ""
+}
+
+// example is the content's example as people read it; empty when it has none.
+func (c content) example() (string, error) {
+	for _, x := range c {
+		if text, ok := x.Example.(string); ok {
+			return text, nil
+		}
+		if x.Example != nil {
+			return indented(x.Example)
+		}
+	}
+	return "", nil
+}
+
+// named is the last word of a reference.
+func named(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
+
+// indented is a value of the contract as JSON, its members in their order there.
+func indented(v any) (string, error) {
+	raw, err := yaml.MarshalWithOptions(v, yaml.JSON())
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	err = json.Indent(&out, bytes.TrimSpace(raw), "", "  ")
+	return out.String(), err
 }
 
 // What the template is given.
 type (
 	docsView struct {
-		Contract   contractDoc
-		Style      template.CSS
-		Operations []operationView
-		Schemas    []schemaView
+		Contract contractDoc
+		Style    template.CSS
+		Groups   []groupView
+		Refusals []refusalView
+		Schemas  []schemaView
+	}
+	groupView struct {
+		Name, Description string
+		Operations        []operationView
 	}
 	operationView struct {
 		operation
-		Method, Path, Takes string
-		Signed, Once        bool
-		Answers             []answerView
+		Method, Path, Takes, Asked string
+		Signed, Once, Login, Plain bool
+		Answers                    []answerView
 	}
-	answerView struct{ Status, Description, Schema string }
-	schemaView struct{ Name, Text string }
+	answerView  struct{ Status, Description, Schema, Example string }
+	schemaView  struct{ Name, Text string }
+	refusalView struct{ Status, Code, Clause, Detail, Do string }
 )
 
 // renderDocs writes the page once, at the start. An operation of the table that the contract lacks is an error.
 func renderDocs(source []byte, table []route) ([]byte, error) {
 	var doc contractDoc
-	if err := yaml.Unmarshal(source, &doc); err != nil {
+	if err := yaml.UnmarshalWithOptions(source, &doc, yaml.UseOrderedMap()); err != nil {
 		return nil, fmt.Errorf("api: the contract: %w", err)
 	}
 	view := docsView{Contract: doc, Style: template.CSS(docsStyle)}
-	for _, r := range table {
-		op, ok := doc.Paths[r.path][strings.ToLower(r.method)]
-		if !ok {
-			return nil, fmt.Errorf("api: the contract has no %s %s", r.method, r.path)
-		}
-		view.Operations = append(view.Operations, operationView{operation: op, Method: r.method, Path: prefix + r.path,
-			Takes: op.RequestBody.Content.schema(), Signed: r.signer != nobody, Once: r.once || r.joined, Answers: answersOf(op)})
+	var err error
+	if view.Groups, err = groupsOf(doc, table); err != nil {
+		return nil, fmt.Errorf("api: the contract: %w", err)
 	}
+	view.Refusals = refusalsOf(doc)
 	for _, s := range doc.Components.Schemas {
 		text, err := yaml.Marshal(s.Value)
 		if err != nil {
@@ -122,7 +160,7 @@ func renderDocs(source []byte, table []route) ([]byte, error) {
 		}
 		view.Schemas = append(view.Schemas, schemaView{Name: fmt.Sprint(s.Key), Text: string(text)})
 	}
-	t, err := template.New("docs").Funcs(template.FuncMap{"prose": prose}).Parse(docsPage)
+	t, err := template.New("docs").Funcs(template.FuncMap{"prose": prose, "marked": marked}).Parse(docsPage)
 	if err != nil {
 		return nil, fmt.Errorf("api: the page of the contract: %w", err)
 	}
@@ -131,16 +169,77 @@ func renderDocs(source []byte, table []route) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func answersOf(op operation) []answerView {
-	var out []answerView
+// groupsOf puts the table's operations under the contract's tags, in the order of both.
+func groupsOf(doc contractDoc, table []route) ([]groupView, error) {
+	groups := make([]groupView, len(doc.Tags))
+	for i, tag := range doc.Tags {
+		groups[i] = groupView{Name: tag.Name, Description: tag.Description}
+	}
+	for _, r := range table {
+		op, ok := doc.Paths[r.path][strings.ToLower(r.method)]
+		at := slices.IndexFunc(groups, func(g groupView) bool { return slices.Contains(op.Tags, g.Name) })
+		if !ok || at < 0 {
+			return nil, fmt.Errorf("no %s %s under a tag", r.method, r.path)
+		}
+		view, err := operationOf(doc, op, r)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+		}
+		groups[at].Operations = append(groups[at].Operations, view)
+	}
+	return groups, nil
+}
+
+func operationOf(doc contractDoc, op operation, r route) (operationView, error) {
+	body := op.RequestBody.Content
+	if op.RequestBody.Ref != "" {
+		body = doc.Components.RequestBodies[named(op.RequestBody.Ref)].Content
+	}
+	asked, err := body.example()
+	if err != nil {
+		return operationView{}, err
+	}
+	answers, err := answersOf(doc, op)
+	return operationView{operation: op, Method: r.method, Path: prefix + r.path, Takes: body.schema(), Asked: asked, Signed: r.signer != nobody,
+		Once: r.once || r.joined, Login: r.holder != anyHolder, Plain: r.plain || r.signer != device, Answers: answers}, err
+}
+
+// answersOf are the answers of one operation. What all refusals have in common is told once on the page.
+func answersOf(doc contractDoc, op operation) (out []answerView, err error) {
 	for status, r := range op.Responses {
-		a := answerView{Status: status, Description: r.Description, Schema: r.Content.schema()}
 		if r.Ref != "" {
-			a.Schema, a.Description = "Problem", "It was not done; the document says why, and by which rule."
+			r = doc.Components.Responses[named(r.Ref)]
+		}
+		a := answerView{Status: status, Description: r.Description, Schema: r.Content.schema()}
+		if a.Example, err = r.Content.example(); err != nil {
+			return nil, err
 		}
 		out = append(out, a)
 	}
 	slices.SortFunc(out, func(a, b answerView) int { return strings.Compare(a.Status, b.Status) })
+	return out, nil
+}
+
+// refusalsOf is the table of refusals: the examples of the contract's one problem response.
+func refusalsOf(doc contractDoc) (out []refusalView) {
+	text := func(m yaml.MapSlice, name string) string {
+		for _, x := range m {
+			if x.Key == name {
+				return fmt.Sprint(x.Value)
+			}
+		}
+		return ""
+	}
+	for _, c := range doc.Components.Responses["Problem"].Content {
+		for _, e := range c.Examples {
+			one, _ := e.Value.(yaml.MapSlice)
+			for _, x := range one {
+				if p, ok := x.Value.(yaml.MapSlice); ok {
+					out = append(out, refusalView{text(p, "status"), text(p, "code"), text(p, "clause"), text(p, "detail"), text(one, "summary")})
+				}
+			}
+		}
+	}
 	return out
 }
 
@@ -148,15 +247,20 @@ func answersOf(op operation) []answerView {
 func prose(s string) template.HTML {
 	var b strings.Builder
 	for p := range strings.SplitSeq(strings.TrimSpace(s), "\n\n") {
-		b.WriteString("<p>")
-		for i, part := range strings.Split(p, "`") {
-			if i%2 == 1 {
-				b.WriteString("<code>" + template.HTMLEscapeString(part) + "</code>")
-				continue
-			}
-			b.WriteString(template.HTMLEscapeString(part))
+		b.WriteString("<p>" + string(marked(p)) + "</p>")
+	}
+	return template.HTML(b.String())
+}
+
+// marked sets the words in backquotes.
+func marked(s string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(s, "`") {
+		if i%2 == 1 {
+			b.WriteString("<code>" + template.HTMLEscapeString(part) + "</code>")
+			continue
 		}
-		b.WriteString("</p>")
+		b.WriteString(template.HTMLEscapeString(part))
 	}
 	return template.HTML(b.String())
 }

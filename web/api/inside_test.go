@@ -66,7 +66,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s is not shown", r.path)
 		}
 	}
-	for _, bad := range []string{"<script", "<iframe", "http://", "https://", "javascript:", " style=", " onclick="} {
+	for _, bad := range []string{"<script", "<iframe", "<form", " src=", `href="http`, "url(", "javascript:", " style=", " onclick="} {
 		if strings.Contains(strings.ToLower(string(page)), bad) {
 			t.Errorf("the page holds %q", bad)
 		}
@@ -86,6 +86,11 @@ func TestDocs(t *testing.T) {
 	for _, m := range regexp.MustCompile(` href="#([^"]+)"`).FindAllSubmatch(page, -1) {
 		if !ids[string(m[1])] {
 			t.Errorf("a link to %s leads nowhere", m[1])
+		}
+	}
+	for _, shown := range []string{`&#34;short_code&#34;: &#34;583077&#34;`, "device-copied", "王小明", "over mutual TLS"} {
+		if !strings.Contains(string(page), shown) {
+			t.Errorf("the page does not show %s", shown)
 		}
 	}
 	if _, err := renderDocs(contract, append(routes, route{method: "GET", path: "/secret"})); err == nil {
