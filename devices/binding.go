@@ -123,7 +123,7 @@ func (s *Service) ConfirmBinding(ctx context.Context, actor ra.Actor, id ra.Devi
 			return err
 		}
 		d.Generation++
-		d.KeySPKI, d.KeyHash = b.KeySPKI, ra.KeyHash(b.KeySPKI)
+		d.KeySPKI, d.KeyHash, d.CopiedAt = b.KeySPKI, ra.KeyHash(b.KeySPKI), nil
 		if err := tx.UpdateDevice(d, from); err != nil {
 			return err
 		}

@@ -95,7 +95,8 @@ func (s *Service) unbindCopied(ctx context.Context, actor ra.Actor, d Device) er
 		if now.State, err = ra.NextDevice(from, ra.DeviceUnbind); err != nil {
 			return err
 		}
-		now.KeySPKI, now.KeyHash = nil, ""
+		at := s.now()
+		now.KeySPKI, now.KeyHash, now.CopiedAt = nil, "", &at
 		if err := tx.UpdateDevice(now, from); err != nil {
 			return err
 		}

@@ -64,6 +64,10 @@ type Device struct {
 	KeyHash     string
 	LastSeenAt  *time.Time
 	CreatedAt   time.Time
+	// Replaces is the device whose place this one took, which is out of use (HCA-5.2.2); empty: none.
+	Replaces ra.DeviceID
+	// CopiedAt is since when two copies of its key are known to have been in use (HCA-7.3); nil: none since it was bound.
+	CopiedAt *time.Time
 }
 
 // User is one person's use of a device, with its history (HCA-4.2).
@@ -127,7 +131,9 @@ type DeviceQuery struct {
 	CodeIs      string // matched whole
 	State       ra.DeviceState
 	User        ra.PersonID
-	SilentSince time.Time // bound, and not heard of since then; zero: any
+	SilentSince time.Time   // bound, and not heard of since then; zero: any
+	Copied      bool        // found to have been copied, and not bound anew or reported since
+	Replaces    ra.DeviceID // that took the place of this one
 	Platform    ra.Platform
 	After       string
 	// Order is by "id", by "code", or by "seen": when it was last seen, or registered where it never was. Zero: oldest first.
@@ -189,6 +195,8 @@ type Tx interface {
 
 	// Audit adds a row in this transaction (HCA-8.1.6).
 	Audit(e ra.Event) error
+	// DeviceReplaced voids what was begun for a device that another takes the place of: open applications and HSM keys.
+	DeviceReplaced(id ra.DeviceID, at time.Time) error
 	// DeviceBound voids what was begun under the device's earlier binding: open applications and HSM keys.
 	DeviceBound(id ra.DeviceID, at time.Time) error
 	// StartSweep has the sweep look at once, because something changed that may call for a revocation (HCA-3.6).

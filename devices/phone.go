@@ -39,10 +39,14 @@ func (s *Service) BindingOfKey(ctx context.Context, id, keyHash string) (b Bindi
 }
 
 // Certify issues the certificate by which a bound device comes to the window over mutual TLS (HCA-6.3.6), and writes
-// down that it did. Nothing is handed out without its row.
-func (s *Service) Certify(ctx context.Context, actor ra.Actor, d Device, issue func(ra.DeviceID, int, []byte) ([]byte, error)) (der []byte, err error) {
+// down that it did. Nothing is handed out without its row. The device brings its continuity value as at a check-in, and
+// gets the next: who has copied its key alone gets no certificate and is found out (HCA-7.3; see Continue).
+func (s *Service) Certify(ctx context.Context, actor ra.Actor, d Device, brought string, issue func(ra.DeviceID, int, []byte) ([]byte, error)) (der []byte, next string, err error) {
+	if next, err = s.Continue(ctx, actor, d, brought); err != nil {
+		return nil, "", err
+	}
 	if der, err = issue(d.ID, d.Generation, d.KeySPKI); err != nil {
-		return nil, ra.Errorf(ra.KindUnavailable, "device-certificate", err, "The device's certificate could not be made. Nothing was changed; try again.")
+		return nil, "", ra.Errorf(ra.KindUnavailable, "device-certificate", err, "The device's certificate could not be made. Nothing was changed; try again.")
 	}
 	sum := sha256.Sum256(der)
 	err = s.act(ctx, actor, "device.certify", "device/"+string(d.ID), d.Institution, map[string]string{"sha256": hex.EncodeToString(sum[:])}, func(tx Tx) error {
@@ -56,7 +60,7 @@ func (s *Service) Certify(ctx context.Context, actor ra.Actor, d Device, issue f
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return der, nil
+	return der, next, nil
 }

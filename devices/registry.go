@@ -32,22 +32,13 @@ func (s *Service) RegisterDevice(ctx context.Context, actor ra.Actor, n NewDevic
 		if actor.Institution != "" && actor.Institution != n.Institution {
 			return forbidden()
 		}
-		if err := ra.Refused(policy.Platform(string(n.Platform))); err != nil {
-			return err
-		}
-		if err := checkText("code", d.Code, 64); err != nil {
-			return err
-		}
-		if err := checkText("model", d.Model, 64); err != nil {
-			return err
-		}
 		if !n.Shared && len(n.Users) > 1 {
 			return ra.Refuse("HCA-4.1", "not-shared", "Only a device registered as shared may have several users. Nothing was registered.", nil)
 		}
 		if _, err := tx.Institution(n.Institution); err != nil {
 			return err
 		}
-		if err := tx.InsertDevice(d); err != nil {
+		if err := s.insertDevice(tx, d); err != nil {
 			return err
 		}
 		for _, p := range n.Users {
@@ -61,6 +52,20 @@ func (s *Service) RegisterDevice(ctx context.Context, actor ra.Actor, n NewDevic
 		return "", err
 	}
 	return d.ID, nil
+}
+
+// insertDevice registers a device whose platform and texts are in order (HCA-2.1, HCA-4.1).
+func (s *Service) insertDevice(tx Tx, d Device) error {
+	if err := ra.Refused(policy.Platform(string(d.Platform))); err != nil {
+		return err
+	}
+	if err := checkText("code", d.Code, 64); err != nil {
+		return err
+	}
+	if err := checkText("model", d.Model, 64); err != nil {
+		return err
+	}
+	return tx.InsertDevice(d)
 }
 
 // Device is one device with its users, open and closed.

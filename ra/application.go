@@ -137,6 +137,7 @@ type Application struct {
 
 	Slot          *int           // which of the person's numbered places it holds (HCA-7.5)
 	CertificateID *CertificateID // an enrolment's result, a revocation's target
+	Renews        CertificateID  // the certificate that an enrolment's own is to follow (HCA-7.5); empty: none
 	Reason        RevocationReason
 	Ground        string // the named ground of a revocation without consent (HCA-5.2.2)
 	Note          string

@@ -100,6 +100,7 @@ type Certificate struct {
 	Reason        RevocationReason
 	RevokedAt     *time.Time
 	DeliveredAt   *time.Time
+	Reminded      int // at how many days before NotAfter the holder was told last (HCA-3.4); 0: not yet
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }

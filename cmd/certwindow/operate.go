@@ -184,7 +184,7 @@ func cmdSweep(ctx context.Context, args []string, s streams) int {
 	if err := w.RefreshCRL(ctx); err != nil {
 		return f.fail(fmt.Errorf("the HCA's revocation list could not be had, so nothing was judged: %w", err))
 	}
-	r, err := w.Sweep.Run(ctx, *dry)
+	r, err := w.Inventory(ctx, *dry)
 	if err != nil {
 		return f.fail(err)
 	}

@@ -9,9 +9,11 @@
 //	phone passwd --dir DIR --password-file FILE --new-file FILE
 //	phone list   --dir DIR                                   applications that wait, certificates that are here
 //	phone enrol  --dir DIR --application ID                  make the key, hand in the request, fetch the certificate
+//	phone renew  --dir DIR --certificate ID                  the same for the application that renews a certificate
 //	phone sign   --dir DIR --certificate ID --in FILE --out FILE
-//	             both with --password-file FILE where the key is in the window's HSM; who signs proves who he is by
+//	             the three with --password-file FILE where the key is in the window's HSM; who signs proves who he is by
 //	             --account-password-file FILE, or --kind and --code-file
+//	             (a certificate that is renewed is used no more: the newer one signs in its place)
 //	phone status --dir DIR                                   what the window says of this phone and its certificates
 //	phone asked  --dir DIR                                   wait until a system asks something of the holder, and show it
 //	phone release --dir DIR --authorisation ID --password-file FILE --account-password-file FILE
@@ -83,6 +85,7 @@ var commands = map[string]command{
 	"passwd": {[]string{"dir", "password-file", "new-file"}, changePassword},
 	"list":   {[]string{"dir"}, list},
 	"enrol":  {[]string{"dir", "application"}, enrol},
+	"renew":  {[]string{"dir", "certificate"}, renew},
 	"sign":   {[]string{"dir", "certificate", "in", "out"}, sign},
 	"status": {[]string{"dir"}, status},
 	"asked":  {[]string{"dir"}, asked},
@@ -101,7 +104,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, now func(
 	}
 	cmd, ok := commands[name]
 	if !ok {
-		fmt.Fprintln(stderr, "usage: phone bind|login|otp|code|authenticator|passwd|list|enrol|sign|status|asked|release|deny|access --dir DIR [flags]")
+		fmt.Fprintln(stderr, "usage: phone bind|login|otp|code|authenticator|passwd|list|enrol|renew|sign|status|asked|release|deny|access --dir DIR [flags]")
 		return exitUsage
 	}
 	o, err := parse(name, cmd, args, stderr)
@@ -144,7 +147,7 @@ func parse(name string, cmd command, args []string, stderr io.Writer) (o options
 	for _, n := range cmd.needs {
 		f.StringVar(all[n], n, "", what[n])
 	}
-	if name == "enrol" || name == "sign" {
+	if name == "enrol" || name == "renew" || name == "sign" {
 		f.StringVar(&o.password, "password-file", "", "`file` of the password that locks keys in the window's HSM on this phone")
 	}
 	if name == "sign" {
@@ -271,8 +274,28 @@ func list(ctx context.Context, s *session) error {
 		return err
 	}
 	for _, c := range certificates {
-		fmt.Fprintf(s.stdout, "certificate %s %s %s %s until %s\n", c.Certificate, c.State, c.KeyDesign, strings.Join(c.Scope, ","), c.NotAfter.Format(time.RFC3339))
+		fmt.Fprintf(s.stdout, "certificate %s %s %s %s until %s%s\n", c.Certificate, c.State, c.KeyDesign, strings.Join(c.Scope, ","), c.NotAfter.Format(time.RFC3339), renewal(c))
 	}
+	return nil
+}
+
+// renewal is what the holder should know of a certificate's renewal.
+func renewal(c client.Certificate) string {
+	switch {
+	case c.RenewedBy != "":
+		return ", renewed by " + c.RenewedBy
+	case c.RenewBy != nil:
+		return ", to be renewed: apply for the next one by card"
+	}
+	return ""
+}
+
+func renew(ctx context.Context, s *session) error {
+	c, err := s.phone.Renew(ctx, s.certificate)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "certificate %s serial %s until %s, in place of %s\n", c.Certificate, c.Serial, c.NotAfter.Format(time.RFC3339), s.certificate)
 	return nil
 }
 
@@ -295,17 +318,18 @@ func sign(ctx context.Context, s *session) error {
 		return err
 	}
 	digest := sha256.Sum256(document)
-	with := s.phone.SignDocumentHash
-	certificates, err := s.phone.Certificates(ctx)
+	c, err := s.phone.Newest(ctx, s.certificate)
 	if err != nil {
 		return err
 	}
-	for _, c := range certificates {
-		if c.Certificate == s.certificate && c.KeyDesign == "hsm" {
-			with = s.phone.SignWithHSM
-		}
+	if c.Certificate != s.certificate {
+		fmt.Fprintln(s.stderr, "the certificate is renewed: signing with", c.Certificate)
 	}
-	signature, err := with(ctx, s.certificate, digest[:])
+	with := s.phone.SignDocumentHash
+	if c.KeyDesign == "hsm" {
+		with = s.phone.SignWithHSM
+	}
+	signature, err := with(ctx, c.Certificate, digest[:])
 	if err != nil {
 		return err
 	}

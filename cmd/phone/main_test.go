@@ -12,10 +12,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"certwindow/cmd/phone/phonetest"
 	"certwindow/devices"
 	"certwindow/ra"
+	enrolling "certwindow/ra/enrol"
 )
 
 // shell runs the command line against a window.
@@ -131,6 +133,53 @@ func TestCommands(t *testing.T) {
 		t.Error("a signature was written")
 	}
 	s.run(exitNo, "status", "--dir", dir)
+}
+
+// HCA-7.2, HCA-7.5: a certificate near its end on the command line: told by list, renewed, and used no more.
+func TestRenewCommand(t *testing.T) {
+	w := phonetest.New(t, phonetest.Options{})
+	w.Approve(t, devices.App{Platform: ra.PlatformAndroid, Package: "tw.certwindow.phone", Version: "1.0.0"})
+	s := shell{t, w}
+	person := w.Person(t, 1)
+	device := w.Device(t, "ER-01", person)
+	w.Account(t, person, "doctor")
+	dir, work := t.TempDir(), t.TempDir()
+	own, in, sig := filepath.Join(work, "own"), filepath.Join(work, "record"), filepath.Join(work, "record.sig")
+	for file, text := range map[string]string{own: phonetest.Password.Reveal() + "\n", in: "a record"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login := func() { s.run(exitYes, "login", "--dir", dir, "--account", "doctor", "--password-file", own) }
+	s.bind(device, dir)
+	login()
+	a := w.Apply(t, person, device, ra.KeyApp, "")
+	s.run(exitNo, "enrol", "--dir", dir, "--application", string(a.ID), "--wait", "300ms")
+	old := w.Issue(t, a.ID)
+	s.run(exitYes, "enrol", "--dir", dir, "--application", string(a.ID))
+	if out, _ := s.run(exitYes, "list", "--dir", dir); strings.Contains(out, "renewed") {
+		t.Errorf("list, a year before: %s", out)
+	}
+	w.Pass(320 * 24 * time.Hour)
+	login()
+	if out, _ := s.run(exitYes, "list", "--dir", dir); !strings.Contains(out, "to be renewed") {
+		t.Errorf("list, near the end: %s", out)
+	}
+	if _, errs := s.run(exitNo, "renew", "--dir", dir, "--certificate", string(old.ID)); !strings.Contains(errs, "by card") {
+		t.Errorf("renew, before the holder applied: %s", errs)
+	}
+	b := w.ApplyFor(t, enrolling.New{Person: person, Device: device, Institution: phonetest.Code, Scope: old.Scope, KeyDesign: ra.KeyApp, Carrier: ra.CarrierDevice, Renews: old.ID})
+	s.run(exitNo, "renew", "--dir", dir, "--certificate", string(old.ID), "--wait", "300ms")
+	next := w.Issue(t, b.ID)
+	if out, _ := s.run(exitYes, "renew", "--dir", dir, "--certificate", string(old.ID)); !strings.Contains(out, next.Serial) {
+		t.Errorf("renew, again: %s", out)
+	}
+	if out, _ := s.run(exitYes, "list", "--dir", dir); !strings.Contains(out, "renewed by "+string(next.ID)) {
+		t.Errorf("list, renewed: %s", out)
+	}
+	if _, errs := s.run(exitYes, "sign", "--dir", dir, "--certificate", string(old.ID), "--in", in, "--out", sig); !strings.Contains(errs, string(next.ID)) {
+		t.Errorf("sign with the older: %s", errs)
+	}
 }
 
 func TestUsage(t *testing.T) {

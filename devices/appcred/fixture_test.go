@@ -91,7 +91,7 @@ func newWard(t testing.TB, db *rastore.DB) *ward {
 
 // open is the register over a database.
 func (w *ward) open(db *rastore.DB, sealer store.Sealer) *store.Store {
-	return store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice,
+	return store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice, DeviceReplaced: rastore.VoidForReplaced,
 		StartSweep: func(*gorm.DB) error { return nil }}, w.Clock.Now, rand.Reader)
 }
 

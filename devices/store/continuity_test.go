@@ -76,3 +76,50 @@ func TestCopiedDevice(t *testing.T) {
 		copied("a copy of the key alone, without its value", "")
 	})
 }
+
+// HCA-7.3, HCA-6.3.6: a device's next certificate is handed out to who goes on from where the device was, and to nobody who
+// has its key alone. Check-ins and certificates hand on the same value.
+func TestCertificateGoesOnFromTheLastCheckIn(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *rastore.DB) {
+		o := newOffice(t, db)
+		ctx := context.Background()
+		id := o.device(t, "ASSET-1", false, o.person(t, chen()))
+		o.bind(t, id)
+		phone := ra.Actor{Kind: ra.ActorDevice, ID: string(id)}
+		certify := func(brought string) (string, error) {
+			d, _, err := o.Device(ctx, o.clerk, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			der, next, err := o.Certify(ctx, phone, d, brought, func(ra.DeviceID, int, []byte) ([]byte, error) { return []byte("certificate"), nil })
+			if (err == nil) != (der != nil) {
+				t.Errorf("%d bytes, %v", len(der), err)
+			}
+			return next, err
+		}
+		must := func(next string, err error) string {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return next
+		}
+		first := must(certify(""))
+		d, _, _ := o.Device(ctx, o.clerk, id)
+		second := must(o.Continue(ctx, phone, d, first))
+		must(certify(second))
+		must(certify(must(certify(second)))) // the first answer was lost
+		_, err := certify("")
+		refused(t, "the key alone", err, ra.KindRefused, "device-copied")
+		if d, _, _ := o.Device(ctx, o.clerk, id); d.State != ra.DeviceRegistered || d.CopiedAt == nil {
+			t.Errorf("it is %s, copied %v", d.State, d.CopiedAt)
+		}
+		if list, err := o.Devices(ctx, o.clerk, devices.DeviceQuery{Copied: true}); err != nil || len(list) != 1 {
+			t.Errorf("copied devices: %v, %v", list, err)
+		}
+		o.bind(t, id)
+		if list, err := o.Devices(ctx, o.clerk, devices.DeviceQuery{Copied: true}); err != nil || len(list) != 0 {
+			t.Errorf("copied devices after it was bound anew: %v, %v", list, err)
+		}
+	})
+}

@@ -24,6 +24,8 @@ type device struct {
 	LastSeenAt  *time.Time
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	Replaces    ra.DeviceID
+	CopiedAt    *time.Time
 }
 
 type deviceUser struct {
@@ -55,7 +57,8 @@ type deviceBinding struct {
 
 func (r device) domain() devices.Device {
 	return devices.Device{ID: r.ID, Code: r.Code, Institution: r.Institution, Platform: r.Platform, Model: r.Model, Shared: r.Shared, State: r.State,
-		Generation: r.Generation, KeySPKI: r.KeySPKI, KeyHash: r.KeyHash, LastSeenAt: r.LastSeenAt, CreatedAt: r.CreatedAt}
+		Generation: r.Generation, KeySPKI: r.KeySPKI, KeyHash: r.KeyHash, LastSeenAt: r.LastSeenAt, CreatedAt: r.CreatedAt,
+		Replaces: r.Replaces, CopiedAt: r.CopiedAt}
 }
 
 // Device locks the row in a transaction that writes, so that two that change a device, its users or its binding go one
@@ -81,7 +84,7 @@ func (t *tx) DeviceByKey(hash string) (devices.Device, error) {
 
 func (t *tx) InsertDevice(d devices.Device) error {
 	err := t.db.Create(&device{ID: d.ID, Code: d.Code, Institution: d.Institution, Platform: d.Platform, Model: d.Model, Shared: d.Shared,
-		State: d.State, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.CreatedAt.UTC()}).Error
+		State: d.State, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.CreatedAt.UTC(), Replaces: d.Replaces}).Error
 	if ra.KindOf(mapError(err)) == ra.KindConflict && err != nil {
 		return ra.Refuse("HCA-4.1", "device-code-taken", "A device with this code is registered already. Nothing was registered.", nil)
 	}
@@ -89,9 +92,14 @@ func (t *tx) InsertDevice(d devices.Device) error {
 }
 
 func (t *tx) UpdateDevice(d devices.Device, from ra.DeviceState) error {
+	copied := d.CopiedAt
+	if copied != nil {
+		at := copied.UTC()
+		copied = &at
+	}
 	return guarded(t.db.Model(&device{}).Where("id = ? AND state = ?", d.ID, from).
-		Select("state", "generation", "key_spki", "key_hash", "updated_at").
-		Updates(&device{State: d.State, Generation: d.Generation, KeySPKI: d.KeySPKI, KeyHash: d.KeyHash, UpdatedAt: t.s.now().UTC()}))
+		Select("state", "generation", "key_spki", "key_hash", "updated_at", "copied_at").
+		Updates(&device{State: d.State, Generation: d.Generation, KeySPKI: d.KeySPKI, KeyHash: d.KeyHash, CopiedAt: copied, UpdatedAt: t.s.now().UTC()}))
 }
 
 func (t *tx) Seen(id ra.DeviceID, when time.Time) error {

@@ -39,7 +39,7 @@ func newOffice(t testing.TB, db *rastore.DB) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.register = store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice,
+	o.register = store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice, DeviceReplaced: rastore.VoidForReplaced,
 		StartSweep: func(tx *gorm.DB) error { return o.Queue.Enqueue(tx, jobs.Sweep{}) },
 		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
 			return o.Store.Tell(tx, person, kind, object)

@@ -53,6 +53,12 @@ func (t *tx) deviceFilter(f devices.DeviceQuery) *gorm.DB {
 	if !f.SilentSince.IsZero() {
 		q = q.Where("state = 'bound' AND COALESCE(last_seen_at, created_at) < ?", f.SilentSince.UTC()) // as the index says it
 	}
+	if f.Copied {
+		q = q.Where("copied_at IS NOT NULL AND state = ?", ra.DeviceRegistered)
+	}
+	if f.Replaces != "" {
+		q = q.Where("replaces = ?", f.Replaces)
+	}
 	if f.User != "" {
 		q = q.Where("id IN (SELECT device_id FROM device_users WHERE person_id = ? AND removed_at IS NULL)", f.User)
 	}

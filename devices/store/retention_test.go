@@ -30,7 +30,7 @@ func withRecords(t testing.TB, db *rastore.DB) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.register = store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice, StartSweep: func(*gorm.DB) error { return nil },
+	o.register = store.New(db.Gorm, sealer, store.Hooks{Audit: rastore.AppendEvent, DeviceBound: rastore.VoidForDevice, DeviceReplaced: rastore.VoidForReplaced, StartSweep: func(*gorm.DB) error { return nil },
 		Records: []store.Records{rastore.PersonRecords{Sealer: sealer}}}, o.Clock.Now, rand.Reader)
 	o.Service = devices.New(o.register, o.Clock.Now, rand.Reader)
 	return o

@@ -27,9 +27,11 @@ type Sealer interface {
 type Hooks struct {
 	Audit       func(tx *gorm.DB, e ra.Event) error
 	DeviceBound func(tx *gorm.DB, id ra.DeviceID, at time.Time) error
-	StartSweep  func(tx *gorm.DB) error
-	Notice      func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error // store.Store.Tell is one
-	Records     []Records                                                                      // what else is held about persons; none: nothing
+	// DeviceReplaced voids what was begun for a device that another takes the place of; ra/store.VoidForReplaced is one.
+	DeviceReplaced func(tx *gorm.DB, id ra.DeviceID, at time.Time) error
+	StartSweep     func(tx *gorm.DB) error
+	Notice         func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error // store.Store.Tell is one
+	Records        []Records                                                                      // what else is held about persons; none: nothing
 }
 
 // Store is the register's tables.
@@ -86,6 +88,10 @@ func (s *Store) In(db *gorm.DB) devices.Tx { return &tx{db: db, s: s, writes: tr
 func (t *tx) Audit(e ra.Event) error {
 	t.events = append(t.events, e)
 	return nil
+}
+
+func (t *tx) DeviceReplaced(id ra.DeviceID, at time.Time) error {
+	return t.s.hooks.DeviceReplaced(t.db, id, at)
 }
 
 func (t *tx) DeviceBound(id ra.DeviceID, at time.Time) error {

@@ -35,12 +35,15 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 	}
 	now := s.now().Truncate(time.Second) // the text shows whole seconds
 	a := ra.Application{ID: ra.ApplicationID(id), Kind: ra.Enrolment, Insertion: n.Insertion, State: ra.AppAwaitingSignature, PersonID: n.Person, DeviceID: n.Device,
-		Institution: n.Institution, Scope: n.Scope, KeyDesign: n.KeyDesign, Carrier: n.Carrier, Algorithm: n.Algorithm, Nonce: nonce,
+		Institution: n.Institution, Scope: n.Scope, KeyDesign: n.KeyDesign, Carrier: n.Carrier, Algorithm: n.Algorithm, Renews: n.Renews, Nonce: nonce,
 		Challenge: challenge, Deadline: now.Add(s.cfg.MessageLife()), CreatedBy: actor.ID, CreatedAt: now, UpdatedAt: now}
 
 	e := ra.Event{Actor: actor, Act: "enrol.begin", Object: object(a.ID), Institution: n.Institution,
 		Details: map[string]string{"scope": strings.Join(n.Scope, " "), "key": string(n.KeyDesign), "device": string(n.Device)}}
 	standing := s.standing(ctx)
+	if n.Renews != "" {
+		e.Details["renews"] = string(n.Renews)
+	}
 	err = s.act(ctx, e, func(tx Tx, _ *ra.Event) error {
 		if actor.Institution != "" && actor.Institution != n.Institution {
 			return ra.Refuse("HCA-8.1.6", "not-yours", "This institution is not yours. Nothing was begun.", nil)
@@ -56,6 +59,9 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 			return err
 		}
 		if err := s.judge(f, a); err != nil {
+			return err
+		}
+		if err := s.mayRenew(tx, f, a); err != nil {
 			return err
 		}
 		if a.KeyDesign == ra.KeyChip && !slices.Contains(s.cfg.Attestor.Setting(f.device.Platform).Designs, string(ra.KeyChip)) {
@@ -168,6 +174,9 @@ func (s *Service) Sign(ctx context.Context, actor ra.Actor, id ra.ApplicationID,
 			return err
 		}
 		if a.Slot, err = s.takeSlot(tx, a.PersonID); err != nil {
+			return err
+		}
+		if err := s.mayRenew(tx, f, a); err != nil { // under the person's lock: of two renewals one goes on
 			return err
 		}
 		a.Deadline = s.now().Add(s.cfg.KeyLife())

@@ -24,6 +24,8 @@ type New struct {
 	KeyDesign   ra.KeyDesign
 	Carrier     ra.Carrier
 	Algorithm   string // "P-256" or "RSA-2048"; empty means P-256
+	// Renews is the certificate that the new one is to follow, which is the window's own record; empty: none.
+	Renews ra.CertificateID
 	// Insertion is the stay of the card that the counter began with, as the component asserts it: the signature has to
 	// come from the same one. Empty where no card was read first (HCA-8.1.2).
 	Insertion string
@@ -65,6 +67,10 @@ type Tx interface {
 	UpdateApplication(a ra.Application, from ra.ApplicationState) error
 	// Overdue lists open applications whose deadline passed, that have not left the window.
 	Overdue(at time.Time, limit int) ([]ra.Application, error)
+
+	Certificate(scope ra.InstitutionCode, id ra.CertificateID) (ra.Certificate, error)
+	// Renewals are the renewals of these certificates.
+	Renewals(of []ra.CertificateID) ([]ra.Renewal, error)
 
 	IssueNonce(n ra.Nonce) error
 	// RedeemNonce uses a nonce up; it fails under HCA-8.1.4 when it was used, is too old or was issued for something else.
@@ -182,8 +188,15 @@ func object(id ra.ApplicationID) string { return "application/" + string(id) }
 // CodeBoundAgain is the failure code of an application that was voided because its device was bound anew.
 const CodeBoundAgain = "device-bound-again"
 
-// goesOn refuses, under the rule, what a new binding of the device has voided (HCA-6.0).
+// CodeReplaced is the failure code of an application that was voided because another device took the place of its own.
+const CodeReplaced = "device-replaced"
+
+// goesOn refuses, under the rule, what a new binding of the device has voided (HCA-6.0), or that another device took its
+// place (HCA-7.3).
 func goesOn(a ra.Application) error {
+	if a.State == ra.AppVoided && a.FailureCode == CodeReplaced {
+		return ra.Refuse("HCA-7.3", CodeReplaced, "Another device took the place of this one since the application was made. Nothing was changed; begin a new application.", nil)
+	}
 	if a.State == ra.AppVoided && a.FailureCode == CodeBoundAgain {
 		return ra.Refuse("HCA-6.0", CodeBoundAgain, "The device was bound anew since this application was made. Nothing was changed; begin a new application.", nil)
 	}

@@ -48,18 +48,19 @@ type Holder struct {
 	Person      ra.PersonID
 }
 
-// Standing is how things stand for a holder on a device: the ids of what waits for an answer or for a key, and the states
-// of the certificates. It is the answer of the phones' API as it is.
+// Standing is how things stand for a holder on a device: the ids of what waits for an answer, for a key or to be
+// renewed, and the states of the certificates. It is the answer of the phones' API as it is.
 type Standing struct {
 	Authorisations []remotesign.AuthorisationID             `json:"authorisations"`
 	AccessRequests []string                                 `json:"access_requests"`
 	Applications   []ra.ApplicationID                       `json:"applications"`
 	Certificates   map[ra.CertificateID]ra.CertificateState `json:"certificates"`
+	Renewals       []ra.CertificateID                       `json:"renewals"` // that it is time to renew (HCA-7.2)
 }
 
 // NewStanding is one in which nothing waits.
 func NewStanding() Standing {
-	return Standing{[]remotesign.AuthorisationID{}, []string{}, []ra.ApplicationID{}, map[ra.CertificateID]ra.CertificateState{}}
+	return Standing{[]remotesign.AuthorisationID{}, []string{}, []ra.ApplicationID{}, map[ra.CertificateID]ra.CertificateState{}, []ra.CertificateID{}}
 }
 
 // Tag names a standing: the same as long as nothing changes, whichever replica is asked (RFC 9110 section 8.8.3).

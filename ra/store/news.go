@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/news"
 	"certwindow/ra/remotesign"
@@ -81,6 +82,10 @@ UNION ALL SELECT 3, id, '' FROM (SELECT id FROM applications
 	WHERE device_id = @device AND state = 'awaiting-key' AND kind = 'enrolment' AND person_id = @person ORDER BY id LIMIT 50) AS c
 UNION ALL SELECT 4, id, state FROM (SELECT id, state FROM certificates
 	WHERE device_id = @device AND person_id = @person AND generation = @generation AND institution = @institution ORDER BY id DESC LIMIT 200) AS d
+UNION ALL SELECT 5, id, '' FROM (SELECT c.id FROM certificates AS c
+	WHERE c.device_id = @device AND c.person_id = @person AND c.generation = @generation AND c.institution = @institution AND c.state = 'live'
+	AND c.not_after > @now AND c.not_after <= @renewable AND NOT EXISTS (SELECT 1 FROM applications AS f JOIN certificates AS g ON g.application_id = f.id
+		WHERE f.renews = c.id AND f.renews <> '' AND g.state = 'live') ORDER BY c.id DESC LIMIT 200) AS e
 ORDER BY 1, 2`
 
 // Standing implements news.Store.
@@ -91,7 +96,7 @@ func (s *Store) Standing(ctx context.Context, h news.Holder, at time.Time) (news
 		ID, State string
 	}
 	err := s.prepared(ctx).Raw(standing, sql.Named("device", string(h.Device)), sql.Named("person", string(h.Person)), sql.Named("generation", h.Generation),
-		sql.Named("institution", string(h.Institution)), sql.Named("now", at.UTC())).Scan(&rows).Error
+		sql.Named("institution", string(h.Institution)), sql.Named("now", at.UTC()), sql.Named("renewable", at.Add(policy.RenewalTime).UTC())).Scan(&rows).Error
 	for _, r := range rows {
 		switch r.Kind {
 		case 1:
@@ -102,6 +107,8 @@ func (s *Store) Standing(ctx context.Context, h news.Holder, at time.Time) (news
 			out.Applications = append(out.Applications, ra.ApplicationID(r.ID))
 		case 4:
 			out.Certificates[ra.CertificateID(r.ID)] = ra.CertificateState(r.State)
+		case 5:
+			out.Renewals = append(out.Renewals, ra.CertificateID(r.ID))
 		}
 	}
 	return out, mapError(err)

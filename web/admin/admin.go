@@ -50,6 +50,8 @@ type Registry interface {
 	AddUser(ctx context.Context, actor ra.Actor, id ra.DeviceID, person ra.PersonID) error
 	RemoveUser(ctx context.Context, actor ra.Actor, id ra.DeviceID, person ra.PersonID) error
 	Report(ctx context.Context, actor ra.Actor, id ra.DeviceID, event ra.DeviceEvent) error
+	Replace(ctx context.Context, actor ra.Actor, old ra.DeviceID, r devices.Replacement) (ra.DeviceID, error)
+	ReplacedBy(ctx context.Context, actor ra.Actor, id ra.DeviceID) (devices.Device, bool, error)
 
 	OfferBinding(ctx context.Context, actor ra.Actor, id ra.DeviceID) (devices.Offer, error)
 	Binding(ctx context.Context, actor ra.Actor, id ra.DeviceID) (devices.Binding, bool, error)
@@ -111,6 +113,7 @@ type Config struct {
 	Registry    Registry
 	Enrolments  Enrolments
 	Revocations Revocations
+	Renewals    Renewals
 	Approvals   Approvals
 	Settings    Settings
 	Vault       Vault
@@ -156,7 +159,7 @@ type Site struct {
 // New reads the templates and the catalogue, and refuses a configuration with a gap.
 func New(cfg Config) (*Site, error) {
 	if cfg.Now == nil || cfg.Log == nil || cfg.Accounts == nil || cfg.Registry == nil || cfg.Enrolments == nil ||
-		cfg.Revocations == nil || cfg.Approvals == nil || cfg.AuditLog == nil || cfg.BindText == nil ||
+		cfg.Revocations == nil || cfg.Renewals == nil || cfg.Approvals == nil || cfg.AuditLog == nil || cfg.BindText == nil ||
 		cfg.Apps == nil ||
 		cfg.Personal == nil || cfg.Clients == nil ||
 		cfg.Exchange == nil ||

@@ -83,7 +83,15 @@ func (p *page) applicationForm() error { return p.applicationFormWith(nil) }
 
 // applicationFormWith shows what a clerk chooses for a new application, after an error with what was chosen.
 func (p *page) applicationFormWith(failed error) error {
-	x, err := p.site.Registry.Person(p.ctx(), p.actor(), ra.PersonID(p.FormValue("person")))
+	person := ra.PersonID(p.FormValue("person"))
+	like, found, err := p.pattern(person)
+	if err != nil {
+		return err
+	}
+	if found {
+		person = like.PersonID
+	}
+	x, err := p.site.Registry.Person(p.ctx(), p.actor(), person)
 	if err != nil {
 		return err
 	}
@@ -99,6 +107,12 @@ func (p *page) applicationFormWith(failed error) error {
 	if len(list) == 1 {
 		v.Form.Set("device", string(list[0].ID))
 	}
+	if found {
+		v.Form = p.applied(like)
+	}
+	if v.Form.Get("renews") != "" {
+		v.Title = "renewal.application"
+	}
 	d := map[string]any{"Person": line(x), "Devices": deviceOptions(list), "Scopes": scopeOptions(scopes), "Keys": []option{}}
 	var keys []option
 	for _, k := range []ra.KeyDesign{ra.KeyApp, ra.KeyHSM} {
@@ -113,7 +127,7 @@ func (p *page) applicationFormWith(failed error) error {
 	v.Form = p.form()
 	return p.again(failed, "application-new", v, map[string][2]string{"scope-not-approved": {"scope", "application.scope"}, "not-a-device-user": {"device", "application.device"},
 		"device-of-another-institution": {"device", "application.device"}, "device-missing": {"device", "application.device"},
-		"carrier-key-mismatch": {"key", "application.key"}, "algorithm": {"algorithm", "application.algorithm"}})
+		"carrier-key-mismatch": {"key", "application.key"}, "algorithm": {"algorithm", "application.algorithm"}, "renewal-of-another": {"device", "application.device"}})
 }
 
 func deviceOptions(list []devices.Device) []option {
@@ -145,7 +159,7 @@ func carrierOf(k ra.KeyDesign) ra.Carrier {
 
 func (p *page) beginEnrolment() error {
 	n := enrol.New{Person: ra.PersonID(p.FormValue("person")), Device: ra.DeviceID(p.FormValue("device")), Scope: p.Request().PostForm["scope"],
-		KeyDesign: ra.KeyDesign(p.FormValue("key")), Algorithm: p.FormValue("algorithm")}
+		KeyDesign: ra.KeyDesign(p.FormValue("key")), Algorithm: p.FormValue("algorithm"), Renews: ra.CertificateID(p.FormValue("renews"))}
 	n.Carrier = carrierOf(n.KeyDesign)
 	if n.Device == "" {
 		return p.applicationFormWith(ra.Errorf(ra.KindMalformed, "device-missing", nil, "Choose a device. Nothing was begun."))

@@ -45,6 +45,14 @@ func (p *page) certificateWith(failed error, fields map[string][2]string) error 
 	if err != nil {
 		return err
 	}
+	due, err := p.renewals([]ra.Certificate{c})
+	if err != nil {
+		return err
+	}
+	followed, err := p.site.Renewals.Renewals(p.ctx(), []ra.CertificateID{id})
+	if err != nil {
+		return err
+	}
 	objects := []string{"certificate/" + string(id)}
 	for _, a := range steps {
 		objects = append(objects, "application/"+string(a.ID))
@@ -66,12 +74,22 @@ func (p *page) certificateWith(failed error, fields map[string][2]string) error 
 	}
 	v := view{Title: "certificate.one", Heading: c.Serial, Up: "/certificates", UpTitle: "certificates.title",
 		Form: certificateForm(), Data: map[string]any{"Cert": c, "Name": name, "Device": code, "History": events, "Reasons": reasons, "Steps": completed(steps), "Grounds": p.groundOptions(),
-			"Approvals": approvals, "Revocable": can(ra.CertRevoke), "Suspendable": can(ra.CertSuspend), "Resumable": can(ra.CertResume)}}
+			"Renewals": due, "RenewedBy": followed[id].Certificate, "Renews": renewedBy(steps, c), "Approvals": approvals, "Revocable": can(ra.CertRevoke), "Suspendable": can(ra.CertSuspend), "Resumable": can(ra.CertResume)}}
 	if failed == nil {
 		return p.show(http.StatusOK, "certificate", v)
 	}
 	v.Form = p.form()
 	return p.again(failed, "certificate", v, fields)
+}
+
+// renewedBy is the certificate that this one follows; empty: none.
+func renewedBy(steps []ra.Application, c ra.Certificate) ra.CertificateID {
+	for _, a := range steps {
+		if a.ID == c.ApplicationID {
+			return a.Renews
+		}
+	}
+	return ""
 }
 
 // steps are the applications that a certificate came from and was to end by, the first before the others.

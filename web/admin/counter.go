@@ -250,7 +250,7 @@ func (p *page) beginAgain() error {
 		next, err = p.site.Revocations.Begin(p.ctx(), p.actor(), *a.CertificateID, a.Reason, "")
 	case a.Kind == ra.Enrolment:
 		next, err = p.site.Enrolments.Begin(p.ctx(), p.actor(), enrol.New{Person: a.PersonID, Device: a.DeviceID, Institution: a.Institution,
-			Scope: a.Scope, KeyDesign: a.KeyDesign, Carrier: a.Carrier, Algorithm: a.Algorithm})
+			Scope: a.Scope, KeyDesign: a.KeyDesign, Carrier: a.Carrier, Algorithm: a.Algorithm, Renews: a.Renews})
 	default:
 		err = ra.Errorf(ra.KindConflict, "already-signed", nil, "This application was signed already. Nothing was changed.")
 	}

@@ -58,6 +58,7 @@ type deskData struct {
 	Binding      bindingData
 	Scopes, Keys []option
 	Certificates []ra.Certificate
+	Renewals     []renewalLine
 	Reasons      []option
 	Platforms    []option
 }
@@ -164,6 +165,9 @@ func (p *page) showPerson(id ra.PersonID, r devices.CardReading, b bindingData, 
 	if d.Certificates, err = p.site.Revocations.Certificates(p.ctx(), p.actor(), revoke.Query{Person: id, State: ra.CertLive, Limit: shownRows}); err != nil {
 		return err
 	}
+	if d.Renewals, err = p.deskRenewals(id, d.Certificates); err != nil {
+		return err
+	}
 	return p.showDesk(d, form, failed, http.StatusOK)
 }
 
@@ -177,6 +181,13 @@ func (p *page) deskChoices(d *deskData, x devices.Person) (url.Values, error) {
 	last, err := p.lastWish(x)
 	if err != nil {
 		return nil, err
+	}
+	renewed, renews, err := p.pattern(x.ID)
+	if err != nil {
+		return nil, err
+	}
+	if renews {
+		last = ra.Application{DeviceID: renewed.DeviceID, Scope: renewed.Scope, KeyDesign: renewed.KeyDesign, Renews: renewed.ID}
 	}
 	for _, v := range list {
 		label := v.Code + " " + v.Model
@@ -198,6 +209,9 @@ func (p *page) deskChoices(d *deskData, x devices.Person) (url.Values, error) {
 	d.Scopes = scopeOptions(scopes)
 	d.Keys = options(p, "key.", []ra.KeyDesign{ra.KeyApp, ra.KeyHSM})
 	form := url.Values{"key": {string(ra.KeyApp)}, "scope": last.Scope}
+	if renews {
+		form.Set("renews", string(last.Renews))
+	}
 	if last.KeyDesign != "" {
 		form.Set("key", string(last.KeyDesign))
 	}

@@ -143,7 +143,7 @@ func (p *page) deskBegin() error {
 		return err
 	}
 	n := enrol.New{Person: person, Device: ra.DeviceID(p.FormValue("device")), Scope: p.Request().PostForm["scope"], KeyDesign: ra.KeyDesign(p.FormValue("key")),
-		Algorithm: "P-256", Insertion: r.Insertion}
+		Algorithm: "P-256", Renews: ra.CertificateID(p.FormValue("renews")), Insertion: r.Insertion}
 	n.Carrier = carrierOf(n.KeyDesign)
 	if n.Device == "" {
 		return p.refuseAt(person, ra.Errorf(ra.KindMalformed, "device-missing", nil, "Choose a device. Nothing was begun."))

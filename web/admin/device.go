@@ -96,7 +96,10 @@ type deviceData struct {
 	Verdict      policy.Decision // on what the device said of its app
 	CheckIns     []devices.CheckIn
 	Acks         []devices.Acknowledgement
-	Found        []personLine // who was looked for, to be added
+	ReplacedBy   *devices.Device // that took the place of this one
+	Replaced     string          // code of the one whose place this one took
+	Anew         []anewLine      // what its holders apply for anew
+	Found        []personLine    // who was looked for, to be added
 	Searched     bool
 }
 
@@ -158,8 +161,29 @@ func (p *page) loadDevice() (d deviceData, err error) {
 	if d.Acks, err = p.site.Apps.Acknowledgements(p.ctx(), p.actor(), id); err != nil {
 		return d, err
 	}
+	if err := p.loadReplacement(&d); err != nil {
+		return d, err
+	}
 	d.History, err = p.history("device/" + string(id))
 	return d, err
+}
+
+// loadReplacement adds which device took the place of which.
+func (p *page) loadReplacement(d *deviceData) error {
+	by, found, err := p.site.Registry.ReplacedBy(p.ctx(), p.actor(), d.ID)
+	if err != nil {
+		return err
+	}
+	if found {
+		d.ReplacedBy = &by
+	}
+	if d.Replaces != "" {
+		if _, d.Replaced, err = p.named("", d.Replaces); err != nil {
+			return err
+		}
+	}
+	d.Anew, err = p.anew(*d)
+	return err
 }
 
 // addUser adds the person who was chosen, or looks for the one whose national id was typed (HCA-4.2).

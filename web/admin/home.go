@@ -89,7 +89,7 @@ func (p *page) home() error {
 		d.Waiting = append(d.Waiting, waiting{s, min(len(found), countUpTo), len(found) > countUpTo})
 	}
 	tally, counted := p.site.Overview.Tally(p.ctx(), p.actor())
-	for _, tasks := range []func() ([]task, error){p.approvalTasks, p.dutyTasks, func() ([]task, error) { return p.expiryTasks(tally), nil }, p.silentTasks} {
+	for _, tasks := range []func() ([]task, error){p.approvalTasks, p.dutyTasks, func() ([]task, error) { return p.expiryTasks(tally), nil }, p.silentTasks, p.copiedTasks} {
 		more, err := tasks()
 		if err != nil {
 			return err

@@ -41,6 +41,7 @@ import (
 	"certwindow/ra/exchange"
 	"certwindow/ra/intake"
 	"certwindow/ra/jobs"
+	"certwindow/ra/renew"
 	"certwindow/ra/revoke"
 	"certwindow/ra/settings"
 	"certwindow/ra/store"
@@ -155,7 +156,7 @@ func buildWith(t *testing.T, component string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
+	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice, DeviceReplaced: store.VoidForReplaced,
 		StartSweep: func(*gorm.DB) error { return nil }, Records: []devicestore.Records{store.PersonRecords{Sealer: sealer}}}, h.now, rand.Reader)
 	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, h.now, rand.Reader)
 	h.custody = custody.New(store.CustodyStore{Store: h.store}, h.now)
@@ -187,7 +188,7 @@ func buildWith(t *testing.T, component string) *house {
 	holders := h.openHolders(register)
 	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Bulks: h.bulk, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Clients: h.clients, Personal: h.registry, Retention: 7,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
-		Enrolments: h.enrol, Revocations: h.revoke, Approvals: h.approve, Settings: h.settings, Vault: h, AuditLog: h.auditLog, CardComponent: component,
+		Enrolments: h.enrol, Revocations: h.revoke, Renewals: renew.New(store.RenewStore{Store: h.store}, h.now), Approvals: h.approve, Settings: h.settings, Vault: h, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,
 		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})

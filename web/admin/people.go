@@ -101,6 +101,7 @@ type personData struct {
 	Devices                                 []devices.Device
 	Certificates                            []ra.Certificate
 	Applications                            []ra.Application
+	Renewals                                []renewalLine
 	Exemption                               *policy.Exemption // of HCA-7.5, while it holds
 	Approvals                               []approvalLine
 	History                                 []event
@@ -129,6 +130,9 @@ func (p *page) personWith(failed error) error {
 		return err
 	}
 	if d.Certificates, err = p.site.Revocations.Certificates(p.ctx(), p.actor(), revoke.Query{Person: id, Limit: shownRows + 1}); err != nil {
+		return err
+	}
+	if d.Renewals, err = p.renewals(d.Certificates); err != nil {
 		return err
 	}
 	if d.Applications, err = p.site.Enrolments.Applications(p.ctx(), p.actor(), enrol.Query{Person: id, Limit: shownRows + 1}); err != nil {

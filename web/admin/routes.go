@@ -50,7 +50,7 @@ var routes = slices.Concat(
 	staffRoutes,
 	personRoutes,
 	accountRoutes,
-	deviceRoutes,
+	deviceRoutes, replaceRoutes,
 	applicationRoutes,
 	disputeRoutes,
 	deskRoutes,

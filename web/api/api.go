@@ -36,7 +36,7 @@ type Devices interface {
 	Seen(ctx context.Context, d devices.Device) error
 	PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string, proof *ra.Attestation) (devices.Binding, error)
 	BindingOfKey(ctx context.Context, id, keyHash string) (devices.Binding, error)
-	Certify(ctx context.Context, actor ra.Actor, d devices.Device, issue func(ra.DeviceID, int, []byte) ([]byte, error)) ([]byte, error)
+	Certify(ctx context.Context, actor ra.Actor, d devices.Device, brought string, issue func(ra.DeviceID, int, []byte) ([]byte, error)) (der []byte, next string, err error)
 }
 
 // Authority issues and knows the certificates of devices; deviceca.Authority is one.
@@ -113,6 +113,7 @@ type Config struct {
 	Enrolments   Enrolments
 	Delivery     Delivery
 	Certificates Certificates
+	Renewals     Renewals
 	Keys         Keys
 	Access       Access
 	News         news.Store
@@ -151,7 +152,7 @@ type API struct {
 
 // New refuses a configuration with a gap, and reads the contract that it serves.
 func New(cfg Config) (*API, error) {
-	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Authority == nil || cfg.Holders == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil ||
+	if cfg.Now == nil || cfg.Log == nil || cfg.Devices == nil || cfg.Authority == nil || cfg.Holders == nil || cfg.Enrolments == nil || cfg.Delivery == nil || cfg.Certificates == nil || cfg.Renewals == nil ||
 		cfg.Keys == nil || cfg.Access == nil || cfg.News == nil || cfg.Requests == nil || cfg.Apps == nil || cfg.TrustList == nil || cfg.StatusKeyID == "" {
 		return nil, errors.New("api: a dependency is missing")
 	}

@@ -92,11 +92,19 @@ func (b checkInRequest) check() error {
 			return err
 		}
 	}
-	if b.Continuity != "" && !continuityForm.MatchString(b.Continuity) {
-		return malformed("continuity", "The continuity value is not one of this window's. Nothing was written down.")
+	if err := checkContinuity(b.Continuity); err != nil {
+		return err
 	}
 	if b.CarrierPresent == nil || b.Integrity == nil {
 		return malformed("check-in", "A check-in says whether the carrier is present and what the app found of the device. Nothing was written down.")
+	}
+	return nil
+}
+
+// checkContinuity refuses what no continuity value looks like; none is one.
+func checkContinuity(value string) error {
+	if value != "" && !continuityForm.MatchString(value) {
+		return malformed("continuity", "The continuity value is not one of this window's. Nothing was written down.")
 	}
 	return nil
 }

@@ -69,9 +69,12 @@ func (c *call) into(v any) error {
 	return nil
 }
 
-// shallow walks the tokens of a body before anything is built from it.
+// shallow walks the tokens of a body, which is an object, before anything is built from it.
 func shallow(body []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
+	if d.PeekKind() != '{' {
+		return errors.New("not an object")
+	}
 	for {
 		if _, err := d.ReadToken(); errors.Is(err, io.EOF) {
 			return nil

@@ -18,10 +18,11 @@ type application struct {
 	KeyDesign   ra.KeyDesign        `json:"key_design"`
 	Algorithm   string              `json:"algorithm"`
 	Deadline    time.Time           `json:"deadline"`
+	Renews      ra.CertificateID    `json:"renews,omitempty"`
 }
 
 func applicationOf(a ra.Application) application {
-	return application{Application: a.ID, State: a.State, KeyDesign: a.KeyDesign, Algorithm: a.Algorithm, Deadline: a.Deadline.UTC()}
+	return application{Application: a.ID, State: a.State, KeyDesign: a.KeyDesign, Algorithm: a.Algorithm, Deadline: a.Deadline.UTC(), Renews: a.Renews}
 }
 
 // listApplications are those that wait for a key of this phone, or of the HSM on its behalf.

@@ -35,20 +35,27 @@ func (c *call) mutual(plain bool) error {
 	return nil
 }
 
-// certifyDevice issues the certificate of a bound device, the first one or the next.
+// certifyDevice issues the certificate of a bound device, the first one or the next, to a device that goes on from where
+// it was (HCA-7.3).
 func (c *call) certifyDevice() (answer, error) {
-	if len(c.body) != 2 {
-		return answer{}, malformed("json", "This address takes an empty object. Nothing was changed.")
+	var b struct {
+		Continuity string `json:"continuity"`
+	}
+	if err := c.into(&b); err != nil {
+		return answer{}, err
+	}
+	if err := checkContinuity(b.Continuity); err != nil {
+		return answer{}, err
 	}
 	if !c.api.byLogin.Take("certify/"+string(c.device.ID), c.api.Now()) {
 		return answer{}, tooMany()
 	}
-	der, err := c.api.Devices.Certify(c.ctx(), c.actor(), c.device, c.api.Authority.Issue)
+	der, next, err := c.api.Devices.Certify(c.ctx(), c.actor(), c.device, b.Continuity, c.api.Authority.Issue)
 	if err != nil {
 		return answer{}, err
 	}
 	return document(http.StatusCreated, map[string]string{"pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		"thumbprint": deviceca.Thumbprint(der)})
+		"thumbprint": deviceca.Thumbprint(der), "continuity": next})
 }
 
 // authenticateHolder finds who is signed in, by the token that is bound to the connection's certificate (RFC 8705).

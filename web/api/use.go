@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/revoke"
 )
@@ -26,6 +25,8 @@ type certificate struct {
 	Scope       []string            `json:"scope"`
 	NotAfter    time.Time           `json:"not_after"`
 	RenewBy     *time.Time          `json:"renew_by,omitempty"` // there once it is time to apply for the next
+	RenewedBy   ra.CertificateID    `json:"renewed_by,omitempty"`
+	Renews      ra.CertificateID    `json:"renews,omitempty"`
 }
 
 // maxCertificates is the contract's cap on one list.
@@ -38,15 +39,22 @@ func (c *call) listCertificates() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	due, err := c.due(list)
+	if err != nil {
+		return answer{}, err
+	}
 	out := []certificate{}
 	for _, x := range list {
 		if x.DeviceID == c.device.ID && x.Generation == c.device.Generation {
 			line := certificate{Certificate: x.ID, Serial: x.Serial, State: x.State, KeyDesign: x.KeyDesign, Scope: x.Scope, NotAfter: x.NotAfter.UTC()}
-			if by, due := policy.RenewBy(x.NotAfter, c.api.Now()); due && x.State == ra.CertLive {
+			if by, is := due[x.ID]; is {
 				line.RenewBy = &by
 			}
 			out = append(out, line)
 		}
+	}
+	if err := c.linked(out); err != nil {
+		return answer{}, err
 	}
 	return document(http.StatusOK, map[string][]certificate{"certificates": out})
 }

@@ -72,7 +72,7 @@ func (h *house) signIn(ctx context.Context, p *benchPhone, person ra.PersonID, a
 	if _, err := h.register.CheckIn(ctx, phone, d, devices.CheckIn{OSVersion: "16", App: benchApp.Package, AppVersion: benchApp.Version, CarrierPresent: true}); err != nil {
 		return err
 	}
-	der, err := h.register.Certify(ctx, phone, d, h.devices.Issue)
+	der, _, err := h.register.Certify(ctx, phone, d, "", h.devices.Issue)
 	if err != nil {
 		return err
 	}

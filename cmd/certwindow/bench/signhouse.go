@@ -37,6 +37,7 @@ import (
 	"certwindow/ra/jobs"
 	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
+	"certwindow/ra/renew"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
 	"certwindow/web"
@@ -74,7 +75,7 @@ func newHouse(ctx context.Context, tok *p11.Token, database string) (h *house, e
 	if err != nil {
 		return nil, err
 	}
-	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
+	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice, DeviceReplaced: store.VoidForReplaced,
 		StartSweep: func(*gorm.DB) error { return nil }}, time.Now, rand.Reader)
 	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, time.Now, rand.Reader)
 	h.register = devices.New(register, time.Now, rand.Reader)
@@ -158,6 +159,7 @@ func (h *house) serve(ctx context.Context) error {
 		Enrolments:   enrol.NewService(store.EnrolStore{Store: h.store}, nil, h.token, nil, enrol.Config{}, time.Now, rand.Reader),
 		Delivery:     enrol.NewDelivery(store.DeliveryStore{Store: h.store}, time.Now),
 		Certificates: revoke.NewService(store.RevokeStore{Store: h.store}, nil, revoke.Config{}, time.Now, rand.Reader),
+		Renewals:     renew.New(store.RenewStore{Store: h.store}, time.Now),
 		StatusKey:    statement.Public(), StatusKeyID: "status", Pin: pin})
 	if err != nil {
 		return err

@@ -128,7 +128,7 @@ func (w *Window) useCases() work.UseCases {
 		},
 		Notice: func(ctx context.Context, j jobs.Notice) error { return w.Notify.Deliver(ctx, j.Notice) },
 		Sweep: func(ctx context.Context, _ jobs.Sweep) (time.Duration, error) {
-			_, err := w.Sweep.Run(ctx, false)
+			_, err := w.Inventory(ctx, false)
 			if errors.Is(err, sweep.ErrBusy) {
 				return 10 * time.Second, nil
 			}
@@ -185,7 +185,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
 		log:       func(err error) { w.Log.Warn("metrics could not be read", "cause", err.Error()) }})
 	site, err := admin.New(admin.Config{Development: w.Config.Mode == config.Development, Now: w.now, Log: w.Log, Accounts: w.Accounts,
-		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Clients: w.Clients, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Bulks: w.Bulk, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
+		Registry: w.Registry, Apps: w.Registry, Personal: w.Registry, Clients: w.Clients, Retention: w.Config.Limits.Retention, Enrolments: w.Enrol, Revocations: w.Revoke, Renewals: w.Renew, Approvals: w.Approve, Holders: w.Holders, Exchange: w.Exchange, Imports: w.Intake, Bulks: w.Bulk, Window: w.Config.Window.Institution, CardComponent: w.Config.Card.Component,
 		AuditLog: w.auditLog, CountLog: w.countLog, Record: w.record, Evidence: w.Evidence,
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings, Vault: vault{w},
@@ -195,7 +195,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Authority: w.DeviceCA, Holders: w.Holders, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke,
+	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Authority: w.DeviceCA, Holders: w.Holders, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke, Renewals: w.Renew,
 		Keys: w.Sign, Access: w.Grants, News: w.Store, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
 		Apps: w.Registry, TrustList: w.trustList.Statement})
 	if err != nil {

@@ -42,6 +42,7 @@ import (
 	"certwindow/ra/notify"
 	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
+	"certwindow/ra/renew"
 	"certwindow/ra/revoke"
 	"certwindow/ra/settings"
 	"certwindow/ra/store"
@@ -61,6 +62,7 @@ type Window struct {
 	Registry  *devices.Service
 	Enrol     *enrol.Service
 	Revoke    *revoke.Service
+	Renew     *renew.Service
 	Approve   *approve.Service
 	Delivery  *enrol.Delivery
 	Exchange  *exchange.Service
@@ -169,7 +171,7 @@ func (w *Window) openStores(ctx context.Context) error {
 		return err
 	}
 	register := devicestore.New(w.DB.Gorm, sealer, devicestore.Hooks{
-		Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
+		Audit: store.AppendEvent, DeviceBound: store.VoidForDevice, DeviceReplaced: store.VoidForReplaced,
 		StartSweep: func(tx *gorm.DB) error { return w.Queue.Enqueue(tx, jobs.Sweep{}) },
 		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
 			return w.Store.Tell(tx, person, kind, object)
@@ -280,6 +282,7 @@ func (w *Window) openUseCases(ctx context.Context) error {
 	w.Delivery = enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.now)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, w.cards,
 		revoke.Config{Window: code, MessageLife: messageLife}, w.now, rand.Reader)
+	w.Renew = renew.New(store.RenewStore{Store: w.Store}, w.now)
 	w.openIntake(marks, holder)
 	w.Exchange = exchange.New(store.ExchangeStore{Store: w.Store}, w.Adapter, w.Dedicated.Standing,
 		exchange.Profile{Issuers: w.issuers(), MaxValidity: time.Duration(w.Config.HCA.MaxValidity), Holder: holder}, w.now, rand.Reader)

@@ -35,8 +35,11 @@ type Verdict struct {
 
 // CheckIn says which app and system run here and in which condition; an app does so at every start and whenever
 // something changes (HCA-8.2.1). The window's answer holds what the next check-in brings, so that two copies of one
-// phone cannot both go on (HCA-7.3).
+// phone cannot both go on (HCA-7.3). In the last month of its own certificate the phone fetches the next one first.
 func (p *Phone) CheckIn(ctx context.Context, c Condition) (Verdict, error) {
+	if err := p.certifyInTime(ctx); err != nil {
+		return Verdict{}, err
+	}
 	type app struct {
 		ID      string `json:"id"`
 		Version string `json:"version"`

@@ -55,6 +55,8 @@ type state struct {
 	Pin     string          `json:"pin"`
 	Binding string          `json:"binding"`
 	Holds   map[string]held `json:"holds"` // by certificate id
+	// Renewing are the applications that this phone handed in a request for, by the certificate that they renew.
+	Renewing map[string]string `json:"renewing,omitempty"`
 	// StatusKeys are the window's, as the phone first saw them over the pinned connection.
 	StatusKeys jose.JSONWebKeySet `json:"status_keys"`
 	// Continuity is what the next check-in brings: with the device key it is what a copy of this phone cannot go on from.

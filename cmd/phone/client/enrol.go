@@ -29,6 +29,7 @@ type Application struct {
 	KeyDesign   string    `json:"key_design"`
 	Algorithm   string    `json:"algorithm"`
 	Deadline    time.Time `json:"deadline"`
+	Renews      string    `json:"renews"` // the certificate that it renews; empty: none
 }
 
 // Applications lists those that wait for a key.

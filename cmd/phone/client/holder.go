@@ -3,11 +3,14 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"certwindow/devices/appcred"
 	"certwindow/policy"
@@ -26,11 +29,24 @@ func (p *Phone) certificate() *tls.Certificate { return p.cert }
 // not make.
 func (p *Phone) Connection() *http.Client { return p.http }
 
+// certifyTime is how long before its end a phone fetches the next certificate of its device key.
+const certifyTime = 30 * 24 * time.Hour
+
 // Certify fetches the certificate of the device key, under which every later request comes (HCA-6.3.6). It is good for
-// a year; an app fetches the next one when a third of it is left.
+// a year. Like a check-in it brings what the window gave last, and gets what is brought next (HCA-7.3).
 func (p *Phone) Certify(ctx context.Context) error {
-	var got struct{ PEM string }
-	if err := p.call(ctx, http.MethodPost, "/device/certificate", struct{}{}, &got); err != nil {
+	var got struct {
+		PEM        string `json:"pem"`
+		Continuity string `json:"continuity"`
+	}
+	body := struct {
+		Continuity string `json:"continuity,omitempty"`
+	}{p.state.Continuity}
+	if err := p.call(ctx, http.MethodPost, "/device/certificate", body, &got); err != nil {
+		return err
+	}
+	p.state.Continuity = got.Continuity
+	if err := p.save(); err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(p.dir, certificateFile), []byte(got.PEM)); err != nil {
@@ -38,6 +54,14 @@ func (p *Phone) Certify(ctx context.Context) error {
 	}
 	p.http.CloseIdleConnections() // they were made without it
 	return p.readCertificate()
+}
+
+// certifyInTime fetches the next certificate where the present one ends soon.
+func (p *Phone) certifyInTime(ctx context.Context) error {
+	if p.cert == nil || p.now().Before(p.cert.Leaf.NotAfter.Add(-certifyTime)) {
+		return nil
+	}
+	return p.Certify(ctx)
 }
 
 func (p *Phone) readCertificate() error {
@@ -56,7 +80,11 @@ func (p *Phone) readCertificate() error {
 	if err != nil {
 		return err
 	}
-	p.cert = &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return fmt.Errorf("%s: %w", certificateFile, err)
+	}
+	p.cert = &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key, Leaf: leaf}
 	return nil
 }
 

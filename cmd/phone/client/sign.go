@@ -23,6 +23,10 @@ type Certificate struct {
 	KeyDesign   string    `json:"key_design"`
 	Scope       []string  `json:"scope"`
 	NotAfter    time.Time `json:"not_after"`
+	// RenewBy is there when it is time to apply for the next one: by then it should be there.
+	RenewBy   *time.Time `json:"renew_by"`
+	RenewedBy string     `json:"renewed_by"` // the newer certificate, once it is in force
+	Renews    string     `json:"renews"`     // the older one that this one follows
 }
 
 // Certificates lists what the window knows on this phone.

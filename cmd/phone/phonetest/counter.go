@@ -70,12 +70,28 @@ func (w *Window) Apply(t testing.TB, person ra.PersonID, device ra.DeviceID, des
 	if design == ra.KeyChip {
 		carrier = ra.CarrierSecureChip
 	}
-	a, err := w.Enrol.Begin(t.Context(), Clerk, enrol.New{Person: person, Device: device, Institution: Code, Scope: []string{"EMR-SIGN"},
-		KeyDesign: design, Carrier: carrier, Algorithm: algorithm})
+	return w.ApplyFor(t, enrol.New{Person: person, Device: device, Institution: Code, Scope: []string{"EMR-SIGN"}, KeyDesign: design, Carrier: carrier, Algorithm: algorithm})
+}
+
+// ApplyFor is any application that the holder's card has signed.
+func (w *Window) ApplyFor(t testing.TB, n enrol.New) ra.Application {
+	t.Helper()
+	a, err := w.Enrol.Begin(t.Context(), Clerk, n)
 	must(t, err)
-	a, err = w.Enrol.Sign(t.Context(), Clerk, a.ID, enrol.Signature{CMS: []byte("signed by a card: " + a.Nonce), Insertion: "of " + string(person)})
+	a, err = w.Enrol.Sign(t.Context(), Clerk, a.ID, enrol.Signature{CMS: []byte("signed by a card: " + a.Nonce), Insertion: "of " + string(n.Person)})
 	must(t, err)
 	return a
+}
+
+// Report says what became of a device, by its code.
+func (w *Window) Report(t testing.TB, code string, e ra.DeviceEvent) {
+	t.Helper()
+	list, err := w.Registry.Devices(t.Context(), Clerk, devices.DeviceQuery{CodeIs: code, Limit: 1})
+	must(t, err)
+	if len(list) != 1 {
+		t.Fatalf("no device %s", code)
+	}
+	must(t, w.Registry.Report(t.Context(), Clerk, list[0].ID, e))
 }
 
 // Password is what every holder of the tests chose.

@@ -46,6 +46,7 @@ import (
 	"certwindow/ra/jobs"
 	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
+	"certwindow/ra/renew"
 	"certwindow/ra/revoke"
 	"certwindow/ra/store"
 	"certwindow/ra/trustlist"
@@ -73,6 +74,7 @@ type Window struct {
 	Register *devicestore.Store
 	Enrol    *enrol.Service
 	Revoke   *revoke.Service
+	Renew    *renew.Service
 	Sign     *remotesign.Service
 	Clients  Systems
 	Systems  *apiclient.Service // those on the register
@@ -175,7 +177,7 @@ func (w *Window) Pass(d time.Duration) {
 }
 
 func (w *Window) stores(t testing.TB, o Options) {
-	register := devicestore.New(w.DB.Gorm, w.sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice,
+	register := devicestore.New(w.DB.Gorm, w.sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice, DeviceReplaced: store.VoidForReplaced,
 		StartSweep: func(*gorm.DB) error { w.Sweeps.Add(1); return nil },
 		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
 			return w.Store.Tell(tx, person, kind, object)
@@ -224,6 +226,7 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	w.Enrol = enrol.NewService(store.EnrolStore{Store: w.Store}, believer{}, w.keys, w.standing,
 		enrol.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute), KeyLife: policy.Always(24 * time.Hour), Most: policy.Always(policy.MaxValidCertificates), Attestor: o.Attestor}, w.Now, rand.Reader)
 	w.Revoke = revoke.NewService(store.RevokeStore{Store: w.Store}, believer{}, revoke.Config{Window: Code, MessageLife: policy.Always(5 * time.Minute)}, w.Now, rand.Reader)
+	w.Renew = renew.New(store.RenewStore{Store: w.Store}, w.Now)
 	w.Server = httptest.NewUnstartedServer(nil)
 	if o.ClosedNetwork == nil {
 		o.ClosedNetwork = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -236,7 +239,7 @@ func (w *Window) useCases(t testing.TB, o Options) {
 		Clients: clients{w.Clients, w.Systems}, Zones: policy.Zones{Closed: o.ClosedNetwork, HSM: []policy.Zone{policy.ZoneClosed}}, Now: w.Now, Rand: rand.Reader})
 	must(t, err)
 	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Authority: w.authority, Holders: w.Holders, Enrolments: w.Enrol,
-		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke,
+		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke, Renewals: w.Renew,
 		Keys: w.Sign, News: w.Store, MostWaiting: o.MostWaiting, Requests: w.Store, StatusKey: w.status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
 	trusted, err := trustlist.New(trustlist.Config{Issuer: "https://" + w.Server.Listener.Addr().String(), Key: w.status, KeyID: StatusKeyID,
 		Anchors: []*certpath.Certificate{w.issuer.root(t)}, Now: w.Now})
