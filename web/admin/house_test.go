@@ -41,7 +41,6 @@ import (
 	"certwindow/ra/exchange"
 	"certwindow/ra/intake"
 	"certwindow/ra/jobs"
-	"certwindow/ra/renew"
 	"certwindow/ra/revoke"
 	"certwindow/ra/settings"
 	"certwindow/ra/store"
@@ -188,7 +187,7 @@ func buildWith(t *testing.T, component string) *house {
 	holders := h.openHolders(register)
 	h.site, err = New(Config{Development: true, Exchange: h.exchange, Imports: h.intake, Bulks: h.bulk, Holders: holders, Window: string(ownCode), Now: h.now, Log: slog.New(slog.DiscardHandler), Accounts: h.accounts, Registry: h.registry, Cards: h.registry, Apps: h.registry, Clients: h.clients, Personal: h.registry, Retention: 7,
 		CardClaims: func(der []byte) (cardmsg.Claims, error) { return cardmsg.ClaimsOf(der, nil, nil) },
-		Enrolments: h.enrol, Revocations: h.revoke, Renewals: renew.New(store.RenewStore{Store: h.store}, h.now), Approvals: h.approve, Settings: h.settings, Vault: h, AuditLog: h.auditLog, CardComponent: component,
+		Enrolments: h.enrol, Revocations: h.revoke, Renewals: h.renewals(), Approvals: h.approve, Settings: h.settings, Vault: h, AuditLog: h.auditLog, CardComponent: component,
 		CountLog: h.countLog, Record: h.record, Evidence: h.evidence,
 		Overview: h.overview(), Records: store.ReportStore{Store: h.store}, PDF: h.fonts(),
 		BindText: func(code string) string { return "certwindow:bind#" + code }})

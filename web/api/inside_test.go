@@ -99,7 +99,7 @@ func TestDocs(t *testing.T) {
 }
 
 func TestShallow(t *testing.T) {
-	for body, want := range map[string]bool{"{}": true, `{"a":"b"}`: true, "[[[[]]]]": true, "[[[[[]]]]]": false, `{"a":[{"a":[{}]}]}`: false,
+	for body, want := range map[string]bool{"{}": true, `{"a":"b"}`: true, `{"a":[[[]]]}`: true, `{"a":[[[[]]]]}`: false, "[]": false, "null": false, `{"a":[{"a":[{}]}]}`: false,
 		strings.Repeat("[", 60000): false, "{": false, "{}{}": true, "x": false, `{"a":1,"a":2}`: false} {
 		if err := shallow([]byte(body)); (err == nil) != want {
 			t.Errorf("%.40s: %v", body, err)
