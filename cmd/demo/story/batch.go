@@ -41,6 +41,7 @@ func (r *recordSystem) asks(ctx context.Context, c credential, title string, n i
 	var got struct{ Handle string }
 	err := r.call(ctx, "credentials/authorize", map[string]any{"credentialID": c.id, "numSignatures": n, "hashes": b.hashes, "hashAlgorithmOID": oidSHA256, "documents": documents}, &got)
 	b.handle = got.Handle
+	r.hide("handle of a batch", b.handle)
 	return b, err
 }
 
@@ -85,6 +86,7 @@ func (b *batch) collect(ctx context.Context, part func() error) error {
 		}
 		if len(s.Ready) > 0 {
 			b.sad = s.SAD
+			b.from.hide("SAD of a batch", b.sad)
 			if err := b.take(ctx, s.Ready); err != nil {
 				return err
 			}

@@ -37,6 +37,7 @@ func (s *Story) sends(ctx context.Context, r *recordSystem, asked url.Values) (*
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	v := &visit{from: r, http: client, verifier: fmt.Sprintf("%064x", sha256.Sum256(fmt.Appendf(nil, "%s %d", r.id, time.Now().UnixNano()))), asked: asked}
+	s.hide("PKCE verifier", v.verifier)
 	sum := sha256.Sum256([]byte(v.verifier))
 	for name, value := range map[string]string{"response_type": "code", "client_id": r.id, "redirect_uri": returnAddress, "state": "page 7", "lang": "en",
 		"code_challenge": base64.RawURLEncoding.EncodeToString(sum[:]), "code_challenge_method": "S256"} {
@@ -88,6 +89,9 @@ func (v *visit) begin(ctx context.Context) error {
 		return err
 	}
 	v.wait = res.Header.Get("Location")
+	for _, c := range res.Cookies() {
+		v.from.hide("cookie of a browser", c.Value)
+	}
 	if _, body, err = v.page(ctx, http.MethodGet, v.wait, nil); err != nil {
 		return err
 	}
@@ -113,6 +117,7 @@ func (v *visit) back(ctx context.Context) (url.Values, error) {
 			if err != nil || !strings.HasPrefix(to, returnAddress+"?") || at.Query().Get("state") != "page 7" || at.Query().Get("iss") != v.from.base {
 				return nil, fmt.Errorf("the browser is sent to %s (%v)", to, err)
 			}
+			v.from.hide("authorization code", at.Query().Get("code"))
 			return at.Query(), nil
 		}
 		pause(ctx, between)
@@ -124,6 +129,8 @@ func (v *visit) token(ctx context.Context, code, verifier string) (string, error
 	var got struct {
 		Token string `json:"access_token"`
 	}
-	return got.Token, v.from.form(ctx, "/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {v.from.id}, "code": {code},
+	err := v.from.form(ctx, "/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {v.from.id}, "code": {code},
 		"redirect_uri": {returnAddress}, "code_verifier": {verifier}}, &got)
+	v.from.hide("access token that a holder granted", got.Token)
+	return got.Token, err
 }

@@ -27,7 +27,9 @@ func logsHoldNoPersonalData(t *testing.T, st *stage.Stage, s *Story, w *watcher,
 	}
 	for _, want := range []string{"name", "national id", "holder", "e-mail", "phone", "name of staff", "card.pin", "user.pin", "so.pin", "initial password",
 		"changed password", "TOTP secret", "TOTP code", "session cookie", "CSRF token", "code of a binding", "nonce of a text", "nonce of a request",
-		"challenge of a phone's document", "component-audit-office", "private key tls.key", "private key device.key", "control.token"} {
+		"challenge of a phone's document", "component-audit-office", "private key tls.key", "private key device.key", "control.token",
+		"private key system.key", "access token of a system", "access token that a holder granted", "authorization code", "PKCE verifier", "cookie of a browser",
+		"handle of a batch", "SAD of a batch", "phone's secret of a key in the HSM"} {
 		if kinds[want] == 0 {
 			t.Errorf("the story used no %s, or the test does not see it", want)
 		}

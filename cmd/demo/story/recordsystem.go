@@ -25,7 +25,8 @@ import (
 type recordSystem struct {
 	stage.System
 	id, base string
-	token    string // of its own access; empty: it fetches one
+	token    string                   // of its own access; empty: it fetches one
+	hide     func(what, value string) // is told of every secret that it is given
 }
 
 // returnAddress is where a record system sends browsers back to. Nobody is there: the story's browser follows no further.
@@ -43,7 +44,7 @@ func (s *Story) registered(ctx context.Context, id string) (*recordSystem, error
 		return nil, err
 	}
 	_, err = s.approver.approve(ctx, p.url.Path)
-	return &recordSystem{System: made, id: id, base: s.st.URL}, err
+	return &recordSystem{System: made, id: id, base: s.st.URL, hide: s.hide}, err
 }
 
 // no is a refusal in the specification's form: a rule's clause stands at the beginning of its text.
@@ -77,7 +78,9 @@ func (r *recordSystem) access(ctx context.Context) (string, error) {
 	var got struct {
 		Token string `json:"access_token"`
 	}
-	return got.Token, r.form(ctx, "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {r.id}, "scope": {"service"}}, &got)
+	err := r.form(ctx, "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {r.id}, "scope": {"service"}}, &got)
+	r.hide("access token of a system", got.Token)
+	return got.Token, err
 }
 
 // call is one method of the API under the system's own access.

@@ -19,6 +19,7 @@ func TestStory(t *testing.T) {
 		w := &watcher{}
 		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Watch: w.see})
 		systems(t, onSQLite(st))
+		hidePhoneSecrets(t, s)
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 1) })
 		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
 		t.Run("DatabaseHoldsNoPersonalData", func(t *testing.T) { databaseHoldsNoPersonalData(t, onSQLite(st), s, w) })
@@ -37,6 +38,7 @@ func TestStory(t *testing.T) {
 		w := &watcher{}
 		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Database: configured, Replicas: 2, Watch: w.see})
 		systems(t, address)
+		hidePhoneSecrets(t, s)
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 2) })
 		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
 		t.Run("DatabaseHoldsNoPersonalData", func(t *testing.T) { databaseHoldsNoPersonalData(t, address, s, w) })
