@@ -127,6 +127,8 @@ type Tx interface {
 	StopAccount(person ra.PersonID, at time.Time) error
 	// CountFailure raises a counter from n to n+1, and says whether it stood at n.
 	CountFailure(person ra.PersonID, c Counter, n int) (bool, error)
+	// FeignFailure writes as much as CountFailure does, and counts nothing.
+	FeignFailure() error
 	ClearFailures(person ra.PersonID, c Counter) error
 	// UseTOTP and UseHOTP use a step or counter up, and say whether it was still unused.
 	UseTOTP(person ra.PersonID, step int64) (bool, error)
@@ -140,8 +142,8 @@ type Tx interface {
 	Codes(person ra.PersonID, device ra.DeviceID, purpose Purpose, sent bool, limit int) ([]Code, error)
 	// UseCode uses one up, and says whether it was still unused.
 	UseCode(id string, at time.Time) (bool, error)
-	// CodesSince counts what was sent to a person.
-	CodesSince(person ra.PersonID, since time.Time) (int, error)
+	// CodesSince counts what was sent to a person, as far as most.
+	CodesSince(person ra.PersonID, since time.Time, most int) (int, error)
 
 	InsertBiometric(b Biometric) error
 	Biometrics(person ra.PersonID, device ra.DeviceID) ([]Biometric, error)

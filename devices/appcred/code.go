@@ -61,7 +61,7 @@ func (s *Service) addressee(tx Tx, account string, device ra.DeviceID, e *ra.Eve
 		return nil, err
 	}
 	_, stranger := s.user(tx, a.Person, device)
-	n, err := tx.CodesSince(a.Person, s.moment().Add(-time.Hour))
+	n, err := tx.CodesSince(a.Person, s.moment().Add(-time.Hour), maxSent)
 	if err != nil {
 		return nil, err
 	}

@@ -164,21 +164,19 @@ func (s *Service) counted(ctx context.Context, a Account, c Counter, try func() 
 	return s.Store.UpdateAccounts(ctx, func(tx Tx) error { return tx.ClearFailures(a.Person, c) })
 }
 
+// reserve counts a try ahead, or refuses it. Of nobody, and of an account that is locked, something is written all the same,
+// so that the time which the answer takes tells of neither.
 func (s *Service) reserve(ctx context.Context, a Account, c Counter) error {
 	for range 64 { // each turn somebody else's try was counted, which a lock soon ends
-		counted := false
+		counted, refusal := false, error(nil)
 		err := s.Store.UpdateAccounts(ctx, func(tx Tx) error {
 			fresh, there, err := tx.Account(a.Person)
 			if err != nil {
 				return err
 			}
-			if !there { // of nobody: the statement is run all the same
-				_, err := tx.CountFailure("", c, 0)
+			if refusal = ra.Refused(lockOf(c, fresh)); !there || refusal != nil {
 				counted = true
-				return err
-			}
-			if err := ra.Refused(lockOf(c, fresh)); err != nil {
-				return err
+				return tx.FeignFailure()
 			}
 			n := fresh.Failures
 			if c == CodeFailures {
@@ -187,8 +185,11 @@ func (s *Service) reserve(ctx context.Context, a Account, c Counter) error {
 			counted, err = tx.CountFailure(a.Person, c, n)
 			return err
 		})
-		if err != nil || counted {
+		if err != nil {
 			return err
+		}
+		if counted {
+			return refusal
 		}
 	}
 	return ra.Errorf(ra.KindTooMany, "logins-busy", nil, "This account is being tried from many places at once. Try again in a minute.")

@@ -66,16 +66,19 @@ func (s *Store) HolderFacts(db *gorm.DB, id ra.DeviceID, person ra.PersonID) (f 
 	if err := rows.Err(); err != nil {
 		return f, mapError(err)
 	}
-	if !found || !r.active.Valid {
+	if !found {
 		return f, mapError(gorm.ErrRecordNotFound)
 	}
 	f.Device, f.Active = r.device, r.active.Bool
 	f.Device.IsUser = r.user.Valid
 	if !r.generation.Valid || int(r.generation.Int64) != r.device.Generation {
 		f.App, err = s.AppFacts(db, id) // it has not checked in under this binding
-		return f, err
+	} else {
+		f.App, err = r.appFacts()
 	}
-	f.App, err = r.appFacts()
+	if !r.active.Valid { // nobody; told last, so that it takes as long
+		return ra.HolderFacts{}, mapError(gorm.ErrRecordNotFound)
+	}
 	return f, err
 }
 

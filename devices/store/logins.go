@@ -3,6 +3,8 @@ package store
 import (
 	"time"
 
+	"gorm.io/gorm/clause"
+
 	"certwindow/devices/appcred"
 	"certwindow/ra"
 )
@@ -70,10 +72,19 @@ func (t accountTx) UseCode(id string, at time.Time) (bool, error) {
 	return won(t.db.Model(&holderCode{}).Where("id = ? AND used_at IS NULL", id).Update("used_at", at))
 }
 
-func (t accountTx) CodesSince(person ra.PersonID, since time.Time) (int, error) {
-	var n int64
-	err := t.db.Model(&holderCode{}).Where("person_id = ? AND channel <> '' AND sent_at >= ?", person, since).Count(&n).Error
-	return int(n), err
+func (t accountTx) CodesSince(person ra.PersonID, since time.Time, most int) (int, error) {
+	var ids []string
+	err := t.db.Model(&holderCode{}).Where("person_id = ? AND channel <> '' AND sent_at >= ?", person, since).Limit(most).Pluck("id", &ids).Error
+	return len(ids), err
+}
+
+// feigned is the row that is written where nothing is to be counted. Sweeping forgets it with the codes.
+const feigned = "feigned"
+
+func (t accountTx) FeignFailure() error {
+	now := t.s.now().UTC()
+	return t.db.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns([]string{"sent_at", "expires_at"})}).
+		Create(&holderCode{ID: feigned, Hash: []byte{}, SentAt: now, ExpiresAt: now, UsedAt: &now}).Error
 }
 
 func (t accountTx) InsertBiometric(b appcred.Biometric) error {
