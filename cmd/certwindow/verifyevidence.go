@@ -30,6 +30,9 @@ func verifyEvidence(ctx context.Context, args []string, s streams) int {
 	if code, done := f.parse(args, s, "in", "anchors", "window-cert"); done {
 		return code
 	}
+	if (*roots == "") != (*status == "") {
+		f.misused(errors.New("--android-roots and --android-status go together"))
+	}
 	zip := f.read(*in, evidence.MaxZip)
 	anchorFile := f.read(*anchors, maxBundleFile)
 	windowFile := f.read(*window, maxBundleFile)

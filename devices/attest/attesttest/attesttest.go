@@ -91,18 +91,26 @@ func (v *Vendor) statusJSON() []byte {
 	return []byte(`{"entries":{}}`)
 }
 
-// Trust is a window's that knows this vendor's phones and chips.
-func (v *Vendor) Trust(t testing.TB) *attest.Trust {
+// Files are what an operator judges this vendor's phones and chips by: roots.json, status.json and the list of chips.
+func (v *Vendor) Files(t testing.TB) (roots, status, chips []byte) {
 	t.Helper()
 	roots, err := json.Marshal([]string{v.rootPEM()})
 	must(t, err)
+	chips, err = json.Marshal(map[string]any{"version": 1, "chips": []map[string]any{{"model": "Chip 7", "maker": "Maker", "scheme": "FIPS 140-2", "level": 3,
+		"number": "4711", "expires": v.at.AddDate(1, 0, 0).Format(time.DateOnly), "form": "statement", "root": v.rootPEM()}}})
+	must(t, err)
+	return roots, v.statusJSON(), chips
+}
+
+// Trust is a window's that knows this vendor's phones and chips.
+func (v *Vendor) Trust(t testing.TB) *attest.Trust {
+	t.Helper()
+	roots, status, chips := v.Files(t)
 	out := &attest.Trust{Apple: []*x509.Certificate{v.Root}}
+	var err error
 	out.Android, err = attest.ParseAndroidRoots(roots)
 	must(t, err)
-	out.Status, err = attest.ParseAndroidStatus(v.statusJSON())
-	must(t, err)
-	chips, err := json.Marshal(map[string]any{"version": 1, "chips": []map[string]any{{"model": "Chip 7", "maker": "Maker", "scheme": "FIPS 140-2", "level": 3,
-		"number": "4711", "expires": v.at.AddDate(1, 0, 0).Format(time.DateOnly), "form": "statement", "root": v.rootPEM()}}})
+	out.Status, err = attest.ParseAndroidStatus(status)
 	must(t, err)
 	out.Chips, err = attest.ParseChipList(chips)
 	must(t, err)
