@@ -53,6 +53,10 @@ func (p *page) certificateWith(failed error, fields map[string][2]string) error 
 	if err != nil {
 		return err
 	}
+	proof, err := p.proofOf(c)
+	if err != nil {
+		return err
+	}
 	objects := []string{"certificate/" + string(id)}
 	for _, a := range steps {
 		objects = append(objects, "application/"+string(a.ID))
@@ -73,7 +77,7 @@ func (p *page) certificateWith(failed error, fields map[string][2]string) error 
 		return err == nil
 	}
 	v := view{Title: "certificate.one", Heading: c.Serial, Up: "/certificates", UpTitle: "certificates.title",
-		Form: certificateForm(), Data: map[string]any{"Cert": c, "Name": name, "Device": code, "History": events, "Reasons": reasons, "Steps": completed(steps), "Grounds": p.groundOptions(),
+		Form: certificateForm(), Data: map[string]any{"Cert": c, "Proof": proof, "Name": name, "Device": code, "History": events, "Reasons": reasons, "Steps": completed(steps), "Grounds": p.groundOptions(),
 			"Renewals": due, "RenewedBy": followed[id].Certificate, "Renews": renewedBy(steps, c), "Approvals": approvals, "Revocable": can(ra.CertRevoke), "Suspendable": can(ra.CertSuspend), "Resumable": can(ra.CertResume)}}
 	if failed == nil {
 		return p.show(http.StatusOK, "certificate", v)
@@ -90,6 +94,15 @@ func renewedBy(steps []ra.Application, c ra.Certificate) ra.CertificateID {
 		}
 	}
 	return ""
+}
+
+// proofOf is what is known of where a certificate's key was made (HCA-6.0): of the application that it came from.
+func (p *page) proofOf(c ra.Certificate) (k enrol.KeyProof, err error) {
+	a, err := p.site.Enrolments.Application(p.ctx(), p.actor(), c.ApplicationID)
+	if err != nil && ra.KindOf(err) == ra.KindNotFound {
+		return k, nil
+	}
+	return enrol.ReadKeyProof(a), err
 }
 
 // steps are the applications that a certificate came from and was to end by, the first before the others.

@@ -15,6 +15,7 @@ import (
 	"certwindow/policy"
 	"certwindow/ra"
 	"certwindow/ra/apiclient"
+	"certwindow/ra/enrol"
 	"certwindow/ra/approve"
 	"certwindow/ra/bulk"
 	"certwindow/ra/custody"
@@ -31,7 +32,7 @@ func families() map[string][]string {
 		"state.institution.": {"active", "stopped"}, "state.scope.": {"approved", "withdrawn"}, "state.staff.": {"active", "initial", "locked", "stopped"},
 		"state.card.": {"linked"}, "own-sessions.method.": {"password", "card"}, "state.client.": clientStates, "client.kind.": texts(apiclient.Kinds), "state.outcome.": {"done", "refused", "failed"}, "role.": texts(session.Roles), "kind.": texts(applicationKinds), "counter.": texts(applicationKinds[:2]),
 		"state.approval.": texts(approvalStates), "approval.act.": texts(approve.Acts), "approval.approve.": texts(approve.Acts), "approval.effect.": texts(approve.Acts),
-		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports), "replace.event.": texts(devices.Replacements), "proof.": {"proved", "declared"},
+		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports), "replace.event.": texts(devices.Replacements), "proof.": {enrol.KindProved, enrol.KindDeclared, enrol.KindHSM},
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
 		"import.kind.": texts(intake.Kinds), "institution.event.": texts(devices.InstitutionEvents[:4]), "import.verdict.": texts(intake.Verdicts), "state.line.": texts(intake.Verdicts), "state.import.": texts(importStates), "import.column.": importColumns(),
 		"answer.": {"yes", "no"}, "setting.": settingNames(), "ceremony.kind.": texts(custody.Kinds), "state.ceremony.": ceremonyStates, "document.": devices.Documents, "handover.": halves, "handover.text.": halves, "handover.show.": halves,
