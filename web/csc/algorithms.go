@@ -34,12 +34,10 @@ var hashNames = map[string]string{oidSHA256: "SHA-256", oidSHA384: "SHA-384", oi
 // hashOf are the signature algorithms that say which hash they are for.
 var hashOf = map[string]string{oidRSA256: "SHA-256", oidRSA384: "SHA-384", oidRSA512: "SHA-512", oidECDSA256: "SHA-256", oidECDSA384: "SHA-384", oidECDSA512: "SHA-512"}
 
-// hashFor is the one hash that a signature algorithm and a hash algorithm mean together.
+// hashFor is the one hash that a signature algorithm and a hash algorithm mean together. What the first says by itself is
+// not taken from the second, whatever that is (section 11.10).
 func hashFor(signAlgo string, hashAlgorithm *string) (string, error) {
 	if name, says := hashOf[signAlgo]; says {
-		if hashAlgorithm != nil && hashNames[*hashAlgorithm] != name {
-			return "", malformed("String parameter hashAlgorithmOID contradicts with signAlgo parameter")
-		}
 		return name, nil
 	}
 	return hashNamed(hashAlgorithm)

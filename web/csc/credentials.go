@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"certwindow/ra"
@@ -199,10 +200,11 @@ func (c *call) holder(userID *string) (ra.PersonID, error) {
 	if userID == nil {
 		return "", missing("string", "userID")
 	}
-	if !accountForm.MatchString(*userID) {
+	name := strings.ToLower(*userID) // as the page that asks for it has it
+	if !accountForm.MatchString(name) {
 		return "", invalid("userID")
 	}
-	person, ok, err := c.api.Holder(c.ctx(), *userID)
+	person, ok, err := c.api.Holder(c.ctx(), name)
 	if !ok {
 		person = ""
 	}

@@ -66,7 +66,7 @@ func TestErrorCasesOfTheSpecification(t *testing.T) {
 		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + digest + `"],"signAlgo":"1.2.3"}`, "Invalid parameter signAlgo"},
 		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + digest + `"],"signAlgo":"` + ecdsaOID + `","signAlgoParams":"BQA="}`, "Invalid parameter signAlgoParams"},
 		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + digest + `"],"signAlgo":"` + ecdsaOID + `","signAlgoParams":5}`, "Missing (or invalid type) string parameter signAlgoParams"},
-		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + digest + `"],"signAlgo":"` + ecdsaOID + `","hashAlgorithmOID":"2.16.840.1.101.3.4.2.3"}`, "String parameter hashAlgorithmOID contradicts with signAlgo parameter"},
+		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + digest + `"],"signAlgo":"` + ecdsaOID + `","validity_period":1.5}`, "Missing (or invalid type) integer parameter validity_period"},
 		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + digest + `"],"signAlgo":"` + ecdsaOID + `","operationMode":"A"}`, "Invalid parameter operationMode"},
 		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + digest + `"],"signAlgo":"` + ecdsaOID + `","validity_period":"x"}`, "Missing (or invalid type) integer parameter validity_period"},
 		{"signatures/signHash", `{"credentialID":"` + id + `","SAD":"` + sad + `","hashes":["` + hashes(9)[8] + `"],"signAlgo":"` + ecdsaOID + `"}`, "Hash is not authorized by the SAD"},
@@ -85,8 +85,8 @@ func TestErrorCasesOfTheSpecification(t *testing.T) {
 	}
 	// Nothing of that used anything up: what was released is still there.
 	if a := x.call(x.his, token, "signatures/signHash", `{"credentialID":"`+id+`","SAD":"`+sad+`","hashes":["`+digest+`"],"signAlgo":"`+ecdsaOID+`",
-		"hashAlgorithmOID":null,"signAlgoParams":null,"operationMode":"S","validity_period":null,"response_uri":null,"clientData":"12345678"}`); a.status != http.StatusOK {
-		t.Errorf("section 7.1: %d %s", a.status, a.body)
+		"hashAlgorithmOID":"1.3.14.3.2.26","signAlgoParams":null,"operationMode":"S","validity_period":null,"response_uri":null,"clientData":"12345678"}`); a.status != http.StatusOK {
+		t.Errorf("sections 7.1 and 11.10: %d %s", a.status, a.body)
 	}
 }
 
@@ -171,6 +171,9 @@ func TestCredentialsByTheBook(t *testing.T) {
 	}
 	if got := ask(`{"userID":"doctor","certificates":"chain","certInfo":true}`); len(got.IDs) != 1 || got.Infos != nil || got.OnlyValid != nil {
 		t.Errorf("without credentialInfo: %+v", got)
+	}
+	if got := ask(`{"userID":"Doctor"}`); len(got.IDs) != 1 {
+		t.Errorf("in capitals: %+v", got)
 	}
 	if got := ask(`{"userID":"nobody","credentialInfo":true}`); len(got.IDs) != 0 || got.Infos == nil || len(*got.Infos) != 0 {
 		t.Errorf("of nobody: %+v", got)
@@ -309,6 +312,11 @@ func TestTokenEndpointErrors(t *testing.T) {
 		if a.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %v", what, a.header)
 		}
+	}
+	// Nobody learns which systems there are: one that is not, and one whose certificate another shows, get the same answer.
+	stranger := x.w.NewSystem(t)
+	if a, b := x.form(stranger, "/oauth2/token", grant()), x.form(stranger, "/oauth2/token", grant("client_id", "nobody")); a.status != 401 || a.status != b.status || a.body != b.body {
+		t.Errorf("%d %s, and %d %s", a.status, a.body, b.status, b.body)
 	}
 	empty := grant()
 	empty.Set("client_secret", "") // RFC 6749 section 3.2: as if it were not there
