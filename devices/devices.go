@@ -144,6 +144,7 @@ type DeviceQuery struct {
 // Tx is one transaction on the register. Every method sees only the institution it is given, or all of them
 // when that is empty.
 type Tx interface {
+	BiometricsTx
 	Institution(code ra.InstitutionCode) (Institution, error)
 	Institutions(scope ra.InstitutionCode) ([]Institution, error)
 	SaveInstitution(i Institution) error

@@ -4,11 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"certwindow/devices"
 	"certwindow/devices/appcred"
 	"certwindow/devices/appcred/factor"
 	"certwindow/policy"
@@ -61,6 +63,94 @@ func TestCodeIsBound(t *testing.T) {
 			t.Error("a code opens on another device")
 		}
 		w.login("chen", code(c))
+	})
+}
+
+// HCA-8.2.7(4): a code that one app asked for opens nothing in another app of the same phone.
+func TestCodeIsForItsAppAlone(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		runs := func(app string) {
+			t.Helper()
+			d, _, err := w.register.Device(t.Context(), w.clerk, w.tablet)
+			if err == nil {
+				_, err = w.register.CheckIn(t.Context(), w.phone, d, devices.CheckIn{OSVersion: "16", App: app, AppVersion: "1.0.0", CarrierPresent: true})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		runs("tw.hospital.sign")
+		if err := w.SendCode(t.Context(), w.phone, "chen", w.tablet, appcred.ForLogin, appcred.SMS); err != nil {
+			t.Fatal(err)
+		}
+		c := w.lastCode()
+		runs("tw.hospital.other")
+		if _, err := w.try("chen", code(c)); err == nil || w.lastWhy() != "otp-wrong" {
+			t.Errorf("another app's code: %v, the log says %s", err, w.lastWhy())
+		}
+		runs("tw.hospital.sign")
+		w.login("chen", code(c))
+	})
+}
+
+// HCA-8.2.8(1), (2): each of the seven kinds, where the institution accepts it and nowhere else, from the next proof on.
+func TestBiometricKindsAreTheInstitutions(t *testing.T) {
+	each(t, func(t *testing.T, w *ward) {
+		w.account(w.chen, "chen", "correct horse")
+		own := w.device("CHEN-1", false, w.chen)
+		key, spki := w.key()
+		admin := ra.Actor{Kind: ra.ActorStaff, ID: "admin"}
+		accept := func(kinds ...string) {
+			t.Helper()
+			if err := w.register.SetBiometrics(t.Context(), admin, storetest.Window, kinds); err != nil {
+				t.Fatal(err)
+			}
+		}
+		signed := func() (challenge string, signature []byte) {
+			t.Helper()
+			w.Clock.Advance(time.Second) // the newest challenges are the open ones
+			challenge, err := w.Challenge(t.Context(), "chen", own, appcred.ForLogin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest := sha256.Sum256(appcred.Statement(appcred.ForLogin, challenge))
+			if signature, err = ecdsa.SignASN1(rand.Reader, key, digest[:]); err != nil {
+				t.Fatal(err)
+			}
+			return challenge, signature
+		}
+		opens := func(proofs ...appcred.Proof) (appcred.Grant, error) {
+			return w.Login(t.Context(), w.phone, appcred.Attempt{Account: "chen", Device: own, Thumbprint: "tp", Proofs: proofs})
+		}
+		for i, kind := range policy.Biometrics {
+			others := slices.Delete(slices.Clone(policy.Biometrics), i, i+1)
+			add := func() error {
+				t.Helper()
+				g, err := opens(pw("correct horse"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, sig := signed()
+				return w.AddBiometric(t.Context(), w.phone, g.Login, kind, spki, sig, c)
+			}
+			accept(others...)
+			refused(t, kind+" where it is not accepted", add(), "biometric-kind")
+			accept(kind)
+			if err := add(); err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+			c, sig := signed()
+			proof := appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sig}
+			if _, err := opens(proof); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+			accept(others...)
+			c, sig = signed()
+			if _, err := opens(appcred.Proof{Kind: policy.FactorBiometric, Challenge: c, Signature: sig}); err == nil || w.lastWhy() != "biometric-kind" {
+				t.Errorf("%s, taken away: %v, the log says %s", kind, err, w.lastWhy())
+			}
+		}
 	})
 }
 

@@ -140,6 +140,10 @@ func (t *tx) SaveInstitution(i devices.Institution) error {
 		AgreedFrom: orNil(i.AgreedFrom), AgreedTo: orNil(i.AgreedTo), Biometrics: texts(i.Biometrics), CreatedAt: i.CreatedAt.UTC(), UpdatedAt: t.s.now().UTC()}).Error
 }
 
+func (t *tx) SetBiometrics(code ra.InstitutionCode, kinds []string) error {
+	return guarded(t.db.Model(&institution{}).Where("code = ?", code).Updates(map[string]any{"biometrics": texts(kinds), "updated_at": t.s.now().UTC()}))
+}
+
 type scope struct {
 	Code      string `gorm:"primaryKey"`
 	Name      string

@@ -30,6 +30,7 @@ import (
 // Registry is what the pages need of the register of institutions, persons and devices; devices.Service is one.
 type Registry interface {
 	AddInstitution(ctx context.Context, actor ra.Actor, i devices.Institution) error
+	SetBiometrics(ctx context.Context, actor ra.Actor, code ra.InstitutionCode, kinds []string) error
 	Institutions(ctx context.Context, actor ra.Actor) ([]devices.Institution, error)
 	Institution(ctx context.Context, actor ra.Actor, code ra.InstitutionCode) (devices.Institution, error)
 	SetStanding(ctx context.Context, actor ra.Actor, code ra.InstitutionCode, event devices.InstitutionEvent) error

@@ -151,7 +151,7 @@ func (p *page) institution() error {
 		return err
 	}
 	return p.show(http.StatusOK, "institution", view{Title: "institution.one", Heading: i.Name, Up: "/institutions", UpTitle: "institutions.title",
-		Data: map[string]any{"Institution": i, "State": institutionState(i), "Have": have, "History": events}})
+		Data: map[string]any{"Institution": i, "State": institutionState(i), "Have": have, "History": events, "Biometrics": p.biometricOptions(i.Biometrics)}})
 }
 
 // scope is the page of one scope of use: where it holds, whether it is approved, and its history (HCA-5.1.2).

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"certwindow/devices"
+	"certwindow/policy"
 	"certwindow/ra"
 )
 
 var institutionRoutes = slices.Concat(institutionList.routes(lookers, nil), scopeList.routes(lookers, nil), []route{
 	{method: get, path: "/institutions/new", handle: (*page).institutionForm, roles: managers},
 	{method: post, path: "/institutions/new", handle: (*page).addInstitution, roles: managers},
+	{method: post, path: "/institutions/:code/biometrics", handle: (*page).setBiometrics, roles: managers},
 	{method: get, path: "/institutions/:code", handle: (*page).institution, roles: lookers},
 	{method: get, path: "/scopes/:code", handle: (*page).scope, roles: lookers},
 	{method: get, path: "/scopes/new", handle: (*page).scopeForm, roles: managers},
@@ -39,6 +41,23 @@ func (p *page) addInstitution() error {
 			"agreement-missing": {"agreement", "institution.agreement"}, "agreement-malformed": {"agreement", "institution.agreement"}, "date-malformed": {"from", "institution.from"}})
 	}
 	return p.done("/institutions/"+string(i.Code), "institution")
+}
+
+// setBiometrics says which kinds of biometric proof the institution accepts by its risk (HCA-8.2.8(2)).
+func (p *page) setBiometrics() error {
+	code := p.Param("code")
+	if err := p.site.Registry.SetBiometrics(p.ctx(), p.actor(), ra.InstitutionCode(code), p.Request().PostForm["kind"]); err != nil {
+		return err
+	}
+	return p.done("/institutions/"+code, "biometrics")
+}
+
+// biometricOptions are the kinds of HCA-8.2.8(1), those that the institution accepts chosen.
+func (p *page) biometricOptions(accepted []string) (out []option) {
+	for _, k := range policy.Biometrics {
+		out = append(out, option{Value: k, Label: p.words().say("biometric." + k), Chosen: slices.Contains(accepted, k)})
+	}
+	return out
 }
 
 // day reads a date as a form has it, which begins at midnight in Taipei; empty is none.

@@ -91,3 +91,28 @@ func TestStaffingIsImported(t *testing.T) {
 		t.Error("a day to come")
 	}
 }
+
+// HCA-8.2.8(2): the window's administrator says which kinds an institution accepts, of those that the rule names; nobody
+// else does.
+func TestBiometricKindsAreSet(t *testing.T) {
+	h := build(t)
+	admin, path := h.signIn(session.WindowAdmin), "/institutions/"+string(ownCode)
+	if body := admin.get(path).Body.String(); !strings.Contains(body, `value="face" checked`) || strings.Contains(body, `value="vein" checked`) {
+		t.Errorf("what holds at first:\n%s", body)
+	}
+	if rec := admin.post(path+"/biometrics", url.Values{"kind": {"vein", "gait"}}); rec.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	if body := admin.get(path).Body.String(); strings.Contains(body, `value="face" checked`) || !strings.Contains(body, `value="vein" checked`) || strings.Contains(body, "gait") {
+		t.Errorf("what was set:\n%s", body)
+	}
+	if rec := h.signIn(session.Clerk).post(path+"/biometrics", url.Values{"kind": {"face"}}); rec.Code != http.StatusForbidden {
+		t.Errorf("a clerk sets them: %d", rec.Code)
+	}
+	if rec := admin.post("/institutions/9999999999/biometrics", nil); rec.Code != http.StatusNotFound {
+		t.Errorf("of no institution: %d", rec.Code)
+	}
+	if n := h.count("audit_events WHERE act = 'institution.biometrics' AND outcome = 'done' AND details LIKE '%vein%'"); n != 1 {
+		t.Errorf("%d rows", n)
+	}
+}

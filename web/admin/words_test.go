@@ -30,7 +30,7 @@ func families() map[string][]string {
 		"state.application.": texts(applicationStates), "waiting.": texts(applicationStates[:5]), "state.certificate.": texts(certificateStates),
 		"state.device.": texts(deviceStates), "state.binding.": {"offered", "presented"}, "state.person.": {"active", "ended"},
 		"state.institution.": {"active", "stopped"}, "state.scope.": {"approved", "withdrawn"}, "state.staff.": {"active", "initial", "locked", "stopped"},
-		"state.card.": {"linked"}, "own-sessions.method.": {"password", "card"}, "state.client.": clientStates, "client.kind.": texts(apiclient.Kinds), "state.outcome.": {"done", "refused", "failed"}, "role.": texts(session.Roles), "kind.": texts(applicationKinds), "counter.": texts(applicationKinds[:2]),
+		"state.card.": {"linked"}, "own-sessions.method.": {"password", "card"}, "biometric.": policy.Biometrics, "state.client.": clientStates, "client.kind.": texts(apiclient.Kinds), "state.outcome.": {"done", "refused", "failed"}, "role.": texts(session.Roles), "kind.": texts(applicationKinds), "counter.": texts(applicationKinds[:2]),
 		"state.approval.": texts(approvalStates), "approval.act.": texts(approve.Acts), "approval.approve.": texts(approve.Acts), "approval.effect.": texts(approve.Acts),
 		"ground.": groundNames(), "key.": {"app", "chip", "hsm"}, "key-short.": {"app", "chip", "hsm"}, "platform.": {"ios", "android"}, "leave.": leaveReasons, "report.": texts(reports), "replace.event.": texts(devices.Replacements), "proof.": {enrol.KindProved, enrol.KindDeclared, enrol.KindHSM},
 		"reason.": append(texts(holderReasons), string(ra.ReasonPrivilegeWithdrawn)), "card.": cardCodes, "lang.": {chinese, english}, "hca-kind.": {"enrol", "revoke"},
