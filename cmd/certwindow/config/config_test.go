@@ -47,6 +47,25 @@ func TestProductionRecordsTheModulesCertification(t *testing.T) {
 	}
 }
 
+// HCA-6.1: on an unlocked phone the system can name any app, so production judges no Android attestation without verified boot.
+func TestProductionDemandsVerifiedBoot(t *testing.T) {
+	production := strings.NewReplacer("mode: development", "mode: production", "port: 25, ", "port: 25, tls: true, ",
+		"pin_file: user.pin}", "pin_file: user.pin, certification: {scheme: FIPS 140-3, level: 3, number: \"4567\"}}")
+	const judged = "\nattestation: {android: required, android_roots: r.json, android_status: s.json%s}\n"
+	for _, c := range []struct {
+		text, more string
+		accepted   bool
+	}{
+		{production.Replace(good), "", false}, {production.Replace(good), ", verified_boot: false", false},
+		{production.Replace(good), ", verified_boot: true", true}, {good, "", true},
+	} {
+		_, err := load(t, c.text+strings.Replace(judged, "%s", c.more, 1))
+		if (err == nil) != c.accepted || err != nil && !strings.Contains(err.Error(), "verified_boot") {
+			t.Errorf("%q: %v", c.more, err)
+		}
+	}
+}
+
 // HCA-9: a limit of the rule book may be tightened and never loosened; what is not understood is refused.
 func TestLimitsCanOnlyBeTightened(t *testing.T) {
 	if _, err := load(t, good); err != nil {
