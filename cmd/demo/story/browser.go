@@ -28,6 +28,15 @@ type visit struct {
 // sends has a record system send a browser with an authorization request (RFC 6749 section 4.1.1), which the holder begins on
 // the window's page.
 func (s *Story) sends(ctx context.Context, r *recordSystem, asked url.Values) (*visit, error) {
+	v, err := s.browser(r, asked)
+	if err != nil {
+		return nil, err
+	}
+	return v, v.begin(ctx)
+}
+
+// browser is one that has not gone to the window yet.
+func (s *Story) browser(r *recordSystem, asked url.Values) (*visit, error) {
 	client, err := s.st.Client()
 	if err != nil {
 		return nil, err
@@ -43,7 +52,7 @@ func (s *Story) sends(ctx context.Context, r *recordSystem, asked url.Values) (*
 		"code_challenge": base64.RawURLEncoding.EncodeToString(sum[:]), "code_challenge_method": "S256"} {
 		asked.Set(name, value)
 	}
-	return v, v.begin(ctx)
+	return v, nil
 }
 
 // page loads an address of the window.
@@ -63,7 +72,7 @@ func (v *visit) page(ctx context.Context, method, where string, form url.Values)
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err == nil && res.StatusCode >= 400 {
-		err = fmt.Errorf("%s %s: %d %s", method, where, res.StatusCode, raw)
+		err = refusalOf(page{req.URL, res.StatusCode, string(raw)})
 	}
 	return res, string(raw), err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"certwindow/cmd/phone/client"
@@ -113,13 +114,7 @@ func (s *Story) grantSignatures(ctx context.Context) (v *visit, code, token stri
 		return nil, "", "", err
 	}
 	texts := [][]byte{[]byte("轉診單\n"), []byte("用藥紀錄\n")}
-	var inURL, inBody []string
-	for _, t := range texts {
-		sum := sha256.Sum256(t)
-		inURL, inBody = append(inURL, base64.RawURLEncoding.EncodeToString(sum[:])), append(inBody, hashOf(t))
-	}
-	if v, err = s.sends(ctx, s.records, url.Values{"scope": {"credential"}, "credentialID": {c.id}, "numSignatures": {"2"}, "hashes": {strings.Join(inURL, ",")},
-		"hashAlgorithmOID": {oidSHA256}, "description": {"轉診"}}); err != nil {
+	if v, err = s.sends(ctx, s.records, wantsSigned(c.id, texts)); err != nil {
 		return v, "", "", err
 	}
 	all, err := s.ward.phone.phone.Authorisations(ctx)
@@ -138,13 +133,24 @@ func (s *Story) grantSignatures(ctx context.Context) (v *visit, code, token stri
 		return v, code, "", err
 	}
 	var got struct{ Signatures [][]byte }
-	if err := s.records.under(ctx, token, "signatures/signHash", map[string]any{"credentialID": c.id, "hashes": inBody, "signAlgo": oidECDSA, "hashAlgorithmOID": oidSHA256}, &got); err != nil {
+	if err := s.records.under(ctx, token, "signatures/signHash", map[string]any{"credentialID": c.id, "hashes": []string{hashOf(texts[0]), hashOf(texts[1])}, "signAlgo": oidECDSA, "hashAlgorithmOID": oidSHA256}, &got); err != nil {
 		return v, code, token, err
 	}
 	if len(got.Signatures) != 2 {
 		return v, code, token, fmt.Errorf("%d signatures", len(got.Signatures))
 	}
 	return v, code, token, errors.Join(c.verify(texts[0], got.Signatures[0]), c.verify(texts[1], got.Signatures[1]))
+}
+
+// wantsSigned are the parameters of an authorization request for signatures (CSC API v2.0 section 8.4.2).
+func wantsSigned(credential string, texts [][]byte) url.Values {
+	var hashes []string
+	for _, t := range texts {
+		sum := sha256.Sum256(t)
+		hashes = append(hashes, base64.RawURLEncoding.EncodeToString(sum[:]))
+	}
+	return url.Values{"scope": {"credential"}, "credentialID": {credential}, "numSignatures": {strconv.Itoa(len(texts))}, "hashes": {strings.Join(hashes, ",")},
+		"hashAlgorithmOID": {oidSHA256}, "description": {"轉診"}}
 }
 
 // releaseShown releases the one of the holder's waiting requests that shows a code.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"certwindow/cmd/phone/client"
 )
@@ -44,9 +45,9 @@ func (s *Story) lost() scene {
 			_, err := s.clerk.post(ctx, "/devices/"+s.ward.phone.id+"/report", url.Values{"event": {"lose"}})
 			return "", err
 		}},
-		s.refusal("who has it releases the signatures", "HCA-7.3", func(ctx context.Context) error { return s.releases(ctx, shown) }),
-		s.refusal("who has it grants the access", "HCA-7.3", func(ctx context.Context) error { return s.ward.phone.phone.AnswerAccess(ctx, request, true) }),
-		s.refusal("the record system asks again, under the doctor's token", "HCA-7.3", func(ctx context.Context) error {
+		meanwhile("who has it releases the signatures", "HCA-7.3", func(ctx context.Context) error { return s.releases(ctx, shown) }),
+		meanwhile("who has it grants the access", "HCA-7.3", func(ctx context.Context) error { return s.ward.phone.phone.AnswerAccess(ctx, request, true) }),
+		meanwhile("the record system asks again, under the doctor's token", "HCA-7.", func(ctx context.Context) error {
 			return s.records.under(ctx, token, "credentials/authorize", map[string]any{"credentialID": s.ward.stays, "numSignatures": 1, "hashes": []string{hashOf([]byte("x"))},
 				"hashAlgorithmOID": oidSHA256}, nil)
 		}),
@@ -57,5 +58,17 @@ func (s *Story) lost() scene {
 			}
 			return "", err
 		}},
+	}}
+}
+
+// meanwhile plays an act that must be refused under the clause, while the window revokes certificates by itself.
+func meanwhile(what, clause string, do func(context.Context) error) act {
+	return act{what, func(ctx context.Context) (string, error) {
+		err := do(ctx)
+		said, text := clauseOf(err)
+		if err == nil || !strings.HasPrefix(said, clause) {
+			return "", fmt.Errorf("it should have been refused under %s, but: %v", clause, err)
+		}
+		return "refused under " + said + ": " + text, nil
 	}}
 }

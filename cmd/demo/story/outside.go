@@ -85,6 +85,14 @@ func (s *Story) outside() scene {
 			return s.from(x.from, s.st.Replica(0), x.headers, func() error { _, err := s.records.asks(ctx, b.of, "會診紀錄", 1); return err })
 		}))
 	}
+	out = append(out, s.refusal("from the internet, a browser that the record system sends for signatures", clause, func(ctx context.Context) error {
+		v, err := s.browser(s.records, wantsSigned(s.ward.stays, [][]byte{[]byte("會診紀錄")}))
+		if err != nil {
+			return err
+		}
+		defer moved(v.http, internet, s.st.Replica(0), claims)()
+		return v.begin(ctx)
+	}))
 	if s.st.Replicas() > 1 { // a server more on an address more needs a database that servers share
 		out = append(out, s.overIPv6(&b, &shown)...)
 	}

@@ -87,7 +87,7 @@ func (s *Story) stoppedBy(ctx context.Context, certificate string, end func() er
 	return b, "", errors.New("no batch was stopped")
 }
 
-// endedMidway releases one batch. The end comes with its first part, unless that is the whole.
+// endedMidway releases one batch. The end comes with its first part, unless that is nearly all of it.
 func (s *Story) endedMidway(ctx context.Context, certificate string, end func() error) (*batch, *client.Refusal, error) {
 	b, err := s.asked(ctx, certificate, "巡房紀錄", most)
 	if err != nil {
@@ -97,12 +97,13 @@ func (s *Story) endedMidway(ctx context.Context, certificate string, end func() 
 	if err != nil {
 		return nil, nil, err
 	}
-	collected := make(chan error, 1)
+	collected, begun := make(chan error, 1), false
 	go func() {
 		collected <- b.collect(ctx, func() error {
-			if b.parts > 1 || b.collected() == most {
+			if begun || b.collected() > most-100 {
 				return nil
 			}
+			begun = true
 			return end()
 		})
 	}()
