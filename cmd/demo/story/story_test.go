@@ -19,6 +19,7 @@ func TestStory(t *testing.T) {
 		w := &watcher{}
 		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Watch: w.see})
 		systems(t, onSQLite(st))
+		tellAccounts(t, st, s, w, onSQLite(st))
 		hidePhoneSecrets(t, s)
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 1) })
 		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
@@ -38,6 +39,7 @@ func TestStory(t *testing.T) {
 		w := &watcher{}
 		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Database: configured, Replicas: 2, Watch: w.see})
 		systems(t, address)
+		tellAccounts(t, st, s, w, address)
 		hidePhoneSecrets(t, s)
 		t.Run("LogsHoldNoPersonalData", func(t *testing.T) { logsHoldNoPersonalData(t, st, s, w, 2) })
 		t.Run("PagesHoldNoSecret", func(t *testing.T) { pagesHoldNoSecret(t, s, w) })
