@@ -126,7 +126,7 @@ func (s *Story) oneTime(d *doctor) scene {
 			}); err != nil {
 				return "", err
 			}
-			right, err := app.next(ctx)
+			right, err := gen.press(6)
 			if err != nil {
 				return "", err
 			}
