@@ -52,20 +52,20 @@ func (s *Service) OfferBinding(ctx context.Context, actor ra.Actor, id ra.Device
 	return Offer{Binding: b, Code: code}, nil
 }
 
-// ShortCode is the six digits that both screens show. It covers the QR's secret, the pin of the server that the
-// phone talks to, and the phone's key: a second phone that photographed the QR shows other digits, and so does a
-// phone that a forged QR led to a server in between, since the window knows its own pin alone.
-func ShortCode(code, pin string, spki []byte) string {
+// ShortCode is the six digits that both screens show. It covers the QR's secret, the window's keys as the QR names them, and
+// the phone's key: a second phone that photographed the QR shows other digits, and so does a phone that a forged QR led to a
+// server in between or to another status key, since the window knows its own keys alone.
+func ShortCode(code string, window WindowKeys, spki []byte) string {
 	h := sha256.New()
-	io.WriteString(h, "certwindow binding v1\x00"+code+"\x00"+pin+"\x00")
+	io.WriteString(h, "certwindow binding v2\x00"+code+"\x00"+window.Pin+"\x00"+window.Status+"\x00")
 	h.Write(spki)
 	return fmt.Sprintf("%06d", binary.BigEndian.Uint64(h.Sum(nil)[:8])%1_000_000)
 }
 
 // PresentBinding is the phone's half: the code it read and the key it made. The code is used up; nothing is
-// bound until the clerk has compared the short codes. pin is that of the server that was asked (see BindText). The
-// caller has proved that the phone holds the key. proof is what the platform says of it, nil when nothing was sent.
-func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string, proof *ra.Attestation) (Binding, error) {
+// bound until the clerk has compared the short codes. window is what the server that was asked knows of itself (see
+// BindText). The caller has proved that the phone holds the key. proof is what the platform says of it, nil when nothing was sent.
+func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code string, window WindowKeys, spki []byte, client string, proof *ra.Attestation) (Binding, error) {
 	var b Binding
 	err := s.act(ctx, actor, "device.bind-present", "device-key/"+ra.KeyHash(spki), "", nil, func(tx Tx) error {
 		var err error
@@ -82,7 +82,7 @@ func (s *Service) PresentBinding(ctx context.Context, actor ra.Actor, code, pin 
 			return err
 		}
 		b.State, b.KeySPKI, b.Client, b.PresentedAt = BindingPresented, spki, client, &now
-		b.ShortCode = ShortCode(code, pin, spki)
+		b.ShortCode = ShortCode(code, window, spki)
 		if err := s.judgeDeviceKey(tx, &b, code, proof); err != nil {
 			return err
 		}

@@ -151,9 +151,9 @@ func (w *ward) bind(id ra.DeviceID) {
 	}
 	const pin = "00000000000000000000000000000000000000000000000000000000000000aa"
 	_, spki := w.key()
-	b, err := w.register.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, pin, spki, `{}`, nil)
+	b, err := w.register.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, devices.WindowKeys{Pin: pin}, spki, `{}`, nil)
 	if err == nil {
-		err = w.register.ConfirmBinding(ctx, w.clerk, id, b.ID, devices.ShortCode(offer.Code, pin, spki))
+		err = w.register.ConfirmBinding(ctx, w.clerk, id, b.ID, devices.ShortCode(offer.Code, devices.WindowKeys{Pin: pin}, spki))
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -208,11 +208,11 @@ func TestBinding(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = o.PresentBinding(ctx, phone, old.Code, pin, newKey(t), "{}", nil)
+		_, err = o.PresentBinding(ctx, phone, old.Code, devices.WindowKeys{Pin: pin}, newKey(t), "{}", nil)
 		refused(t, "a code that was taken back", err, ra.KindRefused, "binding-code-used")
-		_, err = o.PresentBinding(ctx, phone, "no such code", pin, newKey(t), "{}", nil)
+		_, err = o.PresentBinding(ctx, phone, "no such code", devices.WindowKeys{Pin: pin}, newKey(t), "{}", nil)
 		refused(t, "a guessed code", err, ra.KindNotFound, "")
-		_, err = o.PresentBinding(ctx, phone, offer.Code, pin, taken, "{}", nil)
+		_, err = o.PresentBinding(ctx, phone, offer.Code, devices.WindowKeys{Pin: pin}, taken, "{}", nil)
 		refused(t, "another device's key", err, ra.KindRefused, "key-bound-elsewhere")
 
 		// Of two phones that read the same QR one is first, and the clerk sees whether it is the right one.
@@ -225,7 +225,7 @@ func TestBinding(t *testing.T) {
 			go func() {
 				defer wg.Done()
 				var err error
-				if bindings[i], err = o.PresentBinding(ctx, phone, offer.Code, pin, k, "{}", nil); err == nil {
+				if bindings[i], err = o.PresentBinding(ctx, phone, offer.Code, devices.WindowKeys{Pin: pin}, k, "{}", nil); err == nil {
 					won.Add(int64(i + 1))
 				} else if kind := ra.KindOf(err); kind != ra.KindRefused && kind != ra.KindConflict {
 					t.Error(err)
@@ -238,8 +238,8 @@ func TestBinding(t *testing.T) {
 		}
 		winner, loser := won.Load()-1, 2-won.Load()
 		b := bindings[winner]
-		refused(t, "the other phone's digits", o.ConfirmBinding(ctx, o.clerk, d, b.ID, devices.ShortCode(offer.Code, pin, keys[loser])), ra.KindRefused, "short-code-differs")
-		refused(t, "the digits of a phone that a forged QR led elsewhere", o.ConfirmBinding(ctx, o.clerk, d, b.ID, devices.ShortCode(offer.Code, "another server's pin", keys[winner])), ra.KindRefused, "short-code-differs")
+		refused(t, "the other phone's digits", o.ConfirmBinding(ctx, o.clerk, d, b.ID, devices.ShortCode(offer.Code, devices.WindowKeys{Pin: pin}, keys[loser])), ra.KindRefused, "short-code-differs")
+		refused(t, "the digits of a phone that a forged QR led elsewhere", o.ConfirmBinding(ctx, o.clerk, d, b.ID, devices.ShortCode(offer.Code, devices.WindowKeys{Pin: "another server's pin"}, keys[winner])), ra.KindRefused, "short-code-differs")
 		if err := o.ConfirmBinding(ctx, o.clerk, d, b.ID, b.ShortCode); err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestBinding(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Clock.Advance(devices.BindingLife)
-		_, err = o.PresentBinding(ctx, phone, late.Code, pin, newKey(t), "{}", nil)
+		_, err = o.PresentBinding(ctx, phone, late.Code, devices.WindowKeys{Pin: pin}, newKey(t), "{}", nil)
 		refused(t, "after an hour", err, ra.KindRefused, "binding-code-used")
 	})
 }

@@ -118,11 +118,11 @@ func (o *office) bind(t testing.TB, id ra.DeviceID) []byte {
 		t.Fatal(err)
 	}
 	spki := newKey(t)
-	b, err := o.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, pin, spki, `{"os":"17.4"}`, nil)
+	b, err := o.PresentBinding(ctx, ra.Actor{Kind: ra.ActorDevice}, offer.Code, devices.WindowKeys{Pin: pin}, spki, `{"os":"17.4"}`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.ConfirmBinding(ctx, o.clerk, id, b.ID, devices.ShortCode(offer.Code, pin, spki)); err != nil {
+	if err := o.ConfirmBinding(ctx, o.clerk, id, b.ID, devices.ShortCode(offer.Code, devices.WindowKeys{Pin: pin}, spki)); err != nil {
 		t.Fatal(err)
 	}
 	return spki

@@ -37,7 +37,7 @@ func (h *house) boundDevice(code string, owner ra.PersonID, at ra.InstitutionCod
 	h.ok(err)
 	o, err := h.registry.OfferBinding(ctx, operator, id)
 	h.ok(err)
-	b, err := h.registry.PresentBinding(ctx, operator, o.Code, "", h.spki(), "{}", nil)
+	b, err := h.registry.PresentBinding(ctx, operator, o.Code, devices.WindowKeys{}, h.spki(), "{}", nil)
 	h.ok(err)
 	h.ok(h.registry.ConfirmBinding(ctx, operator, id, b.ID, b.ShortCode))
 	return id

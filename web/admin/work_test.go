@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"certwindow/devices"
 	"certwindow/ra"
 	"certwindow/ra/cardmsg/cardtest"
 	"certwindow/web/session"
@@ -120,7 +121,7 @@ func TestBindingShowsQRThenDigits(t *testing.T) {
 	if strings.Contains(b.get(at).Body.String(), m[1]) {
 		t.Error("the one-time code is shown again")
 	}
-	bound, err := h.registry.PresentBinding(t.Context(), operator, m[1], "", h.spki(), "{}", nil)
+	bound, err := h.registry.PresentBinding(t.Context(), operator, m[1], devices.WindowKeys{}, h.spki(), "{}", nil)
 	h.ok(err)
 	body = b.get(at).Body.String()
 	if !strings.Contains(body, bound.ShortCode[:3]+" "+bound.ShortCode[3:]) || !strings.Contains(b.get(at+"/state").Body.String(), bound.ShortCode) {

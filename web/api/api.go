@@ -34,7 +34,7 @@ import (
 type Devices interface {
 	DeviceByKey(ctx context.Context, keyHash string) (devices.Device, error)
 	Seen(ctx context.Context, d devices.Device) error
-	PresentBinding(ctx context.Context, actor ra.Actor, code, pin string, spki []byte, client string, proof *ra.Attestation) (devices.Binding, error)
+	PresentBinding(ctx context.Context, actor ra.Actor, code string, window devices.WindowKeys, spki []byte, client string, proof *ra.Attestation) (devices.Binding, error)
 	BindingOfKey(ctx context.Context, id, keyHash string) (devices.Binding, error)
 	Certify(ctx context.Context, actor ra.Actor, d devices.Device, brought string, issue func(ra.DeviceID, int, []byte) ([]byte, error)) (der []byte, next string, err error)
 }
@@ -103,7 +103,7 @@ type Requests interface {
 	ForgetRequests(ctx context.Context, now time.Time) error
 }
 
-// Config is what the API needs of the rest of the house. Every field must be set but MostWaiting.
+// Config is what the API needs of the rest of the house. Every field must be set but MostWaiting and Successions.
 type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -126,6 +126,8 @@ type Config struct {
 	StatusKeyID string
 	// MostWaiting is how many phones wait for news at a time in this process; zero: ten thousand.
 	MostWaiting int
+	// Successions are the statements by which status keys named their successors, oldest first (remotesign.Succeed).
+	Successions []string
 	// Pin is that of the server, as the QR of a binding says it (devices.BindText).
 	Pin string
 }
@@ -143,6 +145,7 @@ type API struct {
 
 	catalogue, notices, trust public
 
+	window  devices.WindowKeys // as the QR names them
 	room    *news.Room
 	looking chan struct{} // a place in it for each phone that looks at how things stand
 
@@ -161,11 +164,16 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{Config: cfg, room: news.NewRoom(cfg.News, cfg.Log, cmp.Or(cfg.MostWaiting, mostWaiting)), looking: make(chan struct{}, mostLooking), table: routes, byDevice: throttle.New(deviceRate, deviceBurst), byAddress: throttle.New(addressRate, addressBurst),
 		byPublic: throttle.New(publicRate, publicBurst), byLogin: throttle.New(loginRate, loginBurst)}
+	status, err := remotesign.KeyName(cfg.StatusKey)
+	if err != nil {
+		return nil, err
+	}
+	a.window = devices.WindowKeys{Pin: cfg.Pin, Status: status}
 	activation, err := cfg.Keys.ActivationStatement()
 	if err != nil {
 		return nil, err
 	}
-	if a.keySet, err = keySet(cfg.StatusKey, cfg.StatusKeyID, activation); err != nil {
+	if a.keySet, err = keySet(cfg.StatusKey, cfg.StatusKeyID, activation, cfg.Successions); err != nil {
 		return nil, err
 	}
 	a.docs, err = renderDocs(contract, a.table)

@@ -79,7 +79,7 @@ func (c *call) presentBinding() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	bound, err := c.api.Devices.PresentBinding(c.ctx(), c.actor(), b.Code, c.api.Pin, c.key, string(about), proof)
+	bound, err := c.api.Devices.PresentBinding(c.ctx(), c.actor(), b.Code, c.api.window, c.key, string(about), proof)
 	if err != nil {
 		return answer{}, err
 	}

@@ -25,7 +25,7 @@ func TestBinding(t *testing.T) {
 	a := p.post("/bindings", text(t, p.presentation(qr)), "")
 	var b bindingDoc
 	a.into(t, &b)
-	if a.status != http.StatusCreated || b.State != "presented" || b.ShortCode != devices.ShortCode(code.Code, code.Pin, p.der) {
+	if a.status != http.StatusCreated || b.State != "presented" || b.ShortCode != devices.ShortCode(code.Code, code.WindowKeys, p.der) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	want(t, "before the clerk has confirmed", p.get("/device"), 401, "key-unknown", "")

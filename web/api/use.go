@@ -74,9 +74,11 @@ func (c *call) getKeys() (answer, error) {
 	return answer{status: http.StatusOK, mediaType: typeKeySet, body: c.api.keySet}, nil
 }
 
-func keySet(pub crypto.PublicKey, id, activation string) ([]byte, error) {
+// keySet is the document, with members that RFC 7517 section 5 leaves to us.
+func keySet(pub crypto.PublicKey, id, activation string, successions []string) ([]byte, error) {
 	return json.Marshal(struct {
 		jose.JSONWebKeySet
-		Activation string `json:"activation"` // a member that RFC 7517 section 5 leaves to us
-	}{jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: pub, KeyID: id, Algorithm: string(jose.ES256), Use: "sig"}}}, activation})
+		Activation  string   `json:"activation"`
+		Successions []string `json:"successions,omitempty"`
+	}{jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: pub, KeyID: id, Algorithm: string(jose.ES256), Use: "sig"}}}, activation, successions})
 }

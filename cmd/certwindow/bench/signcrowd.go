@@ -47,7 +47,7 @@ func (h *house) enrolled(ctx context.Context, n int) (*benchPhone, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := h.register.PresentBinding(ctx, clerk, offer.Code, pin, spki, "", nil)
+	b, err := h.register.PresentBinding(ctx, clerk, offer.Code, devices.WindowKeys{}, spki, "", nil)
 	if err != nil {
 		return nil, err
 	}

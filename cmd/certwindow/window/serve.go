@@ -24,6 +24,7 @@ import (
 	"certwindow/ra"
 	"certwindow/ra/jobs"
 	"certwindow/ra/jobs/work"
+	"certwindow/ra/remotesign"
 	"certwindow/ra/store"
 	"certwindow/ra/sweep"
 	"certwindow/web"
@@ -180,6 +181,11 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	}
 	spki := sha256.Sum256(top.RawSubjectPublicKeyInfo)
 	pin := hex.EncodeToString(spki[:])
+	status, err := remotesign.KeyName(w.statusKey)
+	if err != nil {
+		return nil, err
+	}
+	keys := devices.WindowKeys{Pin: pin, Status: status}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), meter{depth: w.Store.Depth,
 		dedicated: func() time.Time { return w.Dedicated.Certificate().NotAfter },
@@ -190,7 +196,7 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 		Overview: w.overview(), Records: store.ReportStore{Store: w.Store}, PDF: w.fonts(),
 		Cards: w.Registry, CardClaims: w.cards.Claims, ServiSign: w.Config.Card.ServiSign, Settings: w.Settings, Vault: vault{w},
 		BindText: func(code string) string {
-			return devices.BindText{Server: w.Config.PublicURL, Code: code, Pin: pin}.String()
+			return devices.BindText{Server: w.Config.PublicURL, Code: code, WindowKeys: keys}.String()
 		}})
 	if err != nil {
 		return nil, err

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"certwindow/ra/trustlist"
 )
 
@@ -141,11 +139,11 @@ func (p *Phone) TrustList(ctx context.Context) (*Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	var keys jose.JSONWebKeySet
-	if err := p.call(ctx, http.MethodGet, "/keys", nil, &keys); err != nil {
+	keys, err := p.windowKeys(ctx)
+	if err != nil {
 		return nil, err
 	}
-	payload, err := verifyJWS(string(token), trustlist.Type, keys)
+	payload, err := verifyJWS(string(token), trustlist.Type, keys.JSONWebKeySet)
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"certwindow/devices"
 	"certwindow/ra"
 )
@@ -57,8 +55,8 @@ type state struct {
 	Holds   map[string]held `json:"holds"` // by certificate id
 	// Renewing are the applications that this phone handed in a request for, by the certificate that they renew.
 	Renewing map[string]string `json:"renewing,omitempty"`
-	// StatusKeys are the window's, as the phone first saw them over the pinned connection.
-	StatusKeys jose.JSONWebKeySet `json:"status_keys"`
+	// Status names the key of the window's statements, as the QR did or a succession since (windowKeys).
+	Status string `json:"status"`
 	// Continuity is what the next check-in brings: with the device key it is what a copy of this phone cannot go on from.
 	Continuity string `json:"continuity,omitempty"`
 }
@@ -136,7 +134,7 @@ func (p *Phone) Bind(ctx context.Context, qr string) (shortCode string, err erro
 	if err != nil {
 		return "", err
 	}
-	p.state = state{Server: t.Server, Pin: t.Pin, Holds: map[string]held{}}
+	p.state = state{Server: t.Server, Pin: t.Pin, Status: t.Status, Holds: map[string]held{}}
 	body := struct {
 		Code string `json:"code"`
 		Key  string `json:"key"`
@@ -146,7 +144,7 @@ func (p *Phone) Bind(ctx context.Context, qr string) (shortCode string, err erro
 	if err := p.call(ctx, http.MethodPost, "/bindings", body, &b); err != nil {
 		return "", err
 	}
-	shortCode = devices.ShortCode(t.Code, t.Pin, spki)
+	shortCode = devices.ShortCode(t.Code, t.WindowKeys, spki)
 	if b.ShortCode != shortCode {
 		return "", errors.New("the server shows another short code: this is not the counter's window, do not go on")
 	}

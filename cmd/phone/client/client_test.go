@@ -202,7 +202,7 @@ func TestPhotographedQR(t *testing.T) {
 		t.Errorf("the second phone with the same code: %v, want HCA-8.1.4", err)
 	}
 	text, _ := devices.ParseBindText(qr)
-	if other := devices.ShortCode(text.Code, text.Pin, []byte("the doctor's own key")); other == thief {
+	if other := devices.ShortCode(text.Code, text.WindowKeys, []byte("the doctor's own key")); other == thief {
 		t.Error("two keys show the same short code")
 	}
 }

@@ -83,24 +83,14 @@ func (p *Phone) enrolHSM(ctx context.Context, t keyTask) error {
 	return err
 }
 
-// activationKey is the key of the window's HSM that secrets are encrypted to. The first time, the window's statement
-// about it is verified under the key of its status statements, and both are kept; from then on another status key is
-// refused, so that nobody who gets between can offer a key of his own.
+// activationKey is the key of the window's HSM that secrets are encrypted to, on the word of the status key that the QR
+// named: nobody who gets between can offer a key of his own.
 func (p *Phone) activationKey(ctx context.Context) ([]byte, error) {
-	var keys struct {
-		jose.JSONWebKeySet
-		Activation string `json:"activation"`
-	}
-	if err := p.call(ctx, http.MethodGet, "/keys", nil, &keys); err != nil {
+	keys, err := p.windowKeys(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if len(p.state.StatusKeys.Keys) == 0 {
-		p.state.StatusKeys = keys.JSONWebKeySet
-		if err := p.save(); err != nil {
-			return nil, err
-		}
-	}
-	payload, err := verifyJWS(keys.Activation, remotesign.ActivationKeyType, p.state.StatusKeys)
+	payload, err := verifyJWS(keys.Activation, remotesign.ActivationKeyType, keys.JSONWebKeySet)
 	if err != nil {
 		return nil, err
 	}

@@ -59,11 +59,11 @@ func (p *Phone) Status(ctx context.Context, certificate string) (s Statement, er
 	if err != nil {
 		return s, err
 	}
-	var keys jose.JSONWebKeySet
-	if err := p.call(ctx, http.MethodGet, "/keys", nil, &keys); err != nil {
+	keys, err := p.windowKeys(ctx)
+	if err != nil {
 		return s, err
 	}
-	payload, err := verifyJWS(string(token), statementType, keys)
+	payload, err := verifyJWS(string(token), statementType, keys.JSONWebKeySet)
 	if err != nil {
 		return s, err
 	}

@@ -41,6 +41,7 @@ const (
 	vectorServer      = "https://window.hospital.example"
 	vectorCode        = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 	vectorPin         = "6a0d7e1d0f2c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2"
+	vectorStatus      = "0f1e2d3c4b5a69788796a5b4c3d2e1f06a0d7e1d0f2c4b5a69788796a5b4c3d2"
 	vectorApplication = "01JD8Z0000000000000000000A"
 	vectorCertificate = "01JD8Z0000000000000000000C"
 	vectorNonce       = "bm9uY2Utb2YtdmVjdG9ycw"
@@ -95,12 +96,12 @@ func must(t *testing.T, err error) {
 
 // bindingVectors: the QR, what both screens show, and what the platforms attest.
 func bindingVectors(t *testing.T, device deterministic) map[string]any {
-	qr := devices.BindText{Server: vectorServer, Code: vectorCode, Pin: vectorPin}
+	qr := devices.BindText{Server: vectorServer, Code: vectorCode, WindowKeys: devices.WindowKeys{Pin: vectorPin, Status: vectorStatus}}
 	parsed, err := devices.ParseBindText(qr.String())
 	must(t, err)
 	challenge, clientData := devices.BindingChallenge(parsed.Code), ra.ClientData(devices.BindingChallenge(parsed.Code), device.spki(t))
-	return map[string]any{"qr": qr.String(), "server": parsed.Server, "code": parsed.Code, "roots": parsed.Pin,
-		"short_code": devices.ShortCode(parsed.Code, parsed.Pin, device.spki(t)), "attestation_challenge_hex": hex.EncodeToString(challenge),
+	return map[string]any{"qr": qr.String(), "server": parsed.Server, "code": parsed.Code, "roots": parsed.Pin, "status": parsed.Status,
+		"short_code": devices.ShortCode(parsed.Code, parsed.WindowKeys, device.spki(t)), "attestation_challenge_hex": hex.EncodeToString(challenge),
 		"app_attest_client_data_hash_hex": hex.EncodeToString(clientData[:])}
 }
 

@@ -49,7 +49,7 @@ func (w *Window) Offer(t testing.TB, id ra.DeviceID) string {
 	t.Helper()
 	o, err := w.Registry.OfferBinding(t.Context(), Clerk, id)
 	must(t, err)
-	return devices.BindText{Server: w.Server.URL, Code: o.Code, Pin: w.Pin()}.String()
+	return devices.BindText{Server: w.Server.URL, Code: o.Code, WindowKeys: w.Keys(t)}.String()
 }
 
 // Confirm is the clerk's click, after comparing the short codes.

@@ -273,6 +273,16 @@ func (w *Window) standing(context.Context) policy.WindowStanding {
 		RevocationKnown: true, KeyMatches: true}
 }
 
+// Keys are what the QR says of the window's keys.
+func (w *Window) Keys(t testing.TB) devices.WindowKeys {
+	status, err := remotesign.KeyName(w.Config.StatusKey)
+	must(t, err)
+	return devices.WindowKeys{Pin: w.Pin(), Status: status}
+}
+
+// StatusSigner is the key of status statements.
+func (w *Window) StatusSigner() crypto.Signer { return w.status }
+
 // Pin is what the QR says of the server's key.
 func (w *Window) Pin() string {
 	sum := sha256.Sum256(w.Server.Certificate().RawSubjectPublicKeyInfo)
