@@ -2,6 +2,7 @@ package stage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ type Options struct {
 	Dir         string            // empty folder for everything that is made
 	Database    string            // as in the configuration; empty: SQLite in Dir
 	MessageLife time.Duration     // of a text for the card; zero: the rule's five minutes
+	Lifetime    time.Duration     // of mobile certificates; zero: the simulator's year
 	CardAgent   string            // address of the card component; empty: any free port
 	Listen      string            // address of the server; empty: any free port
 	Progress    func(what string) // is told of each step that was done
@@ -152,7 +154,7 @@ func (s *Stage) startHCA(ctx context.Context) error {
 		return err
 	}
 	s.HCABase = "http://" + address
-	if _, err := s.Run(ctx, "hcasim", "init", "--dir", s.path("hca"), "--base-url", s.HCABase, "--root-bits", "2048"); err != nil {
+	if _, err := s.Run(ctx, "hcasim", "init", "--dir", s.path("hca"), "--base-url", s.HCABase, "--root-bits", "2048", "--mobile-lifetime", cmp.Or(s.opt.Lifetime, 365*24*time.Hour).String()); err != nil {
 		return err
 	}
 	s.hcaReady = s.path("hca.ready")
