@@ -156,7 +156,7 @@ func buildWith(t *testing.T, component string) *house {
 		t.Fatal(err)
 	}
 	register := devicestore.New(h.db.Gorm, sealer, devicestore.Hooks{Audit: store.AppendEvent, DeviceBound: store.VoidForDevice, DeviceReplaced: store.VoidForReplaced,
-		StartSweep: func(*gorm.DB) error { return nil }, Records: []devicestore.Records{store.PersonRecords{Sealer: sealer}}}, h.now, rand.Reader)
+		StartSweep: func(*gorm.DB) error { return nil }, Notice: h.tell, Records: []devicestore.Records{store.PersonRecords{Sealer: sealer}}}, h.now, rand.Reader)
 	h.store = store.New(h.db, register, func(*gorm.DB, jobs.Args) error { return nil }, sealer, h.now, rand.Reader)
 	h.custody = custody.New(store.CustodyStore{Store: h.store}, h.now)
 	h.settings = settings.New(store.SettingsStore{Store: h.store}, nil, h.now)

@@ -185,14 +185,14 @@ func (l *keyLife) copied() {
 	l.refused("a certificate for the copy", thief.Certify(ctx), "key-unknown")
 	l.mailed("行動裝置已解除綁定")
 	for _, who := range []*clerk{l.clerk, l.admin} {
-		l.shows(who, "/", "Phones that were copied: 1")
+		l.shows(who, "/", "Devices that were copied: 1")
 	}
-	l.shows(l.clerk, "/devices/"+l.spare.id, "A copy of this phone was in use")
+	l.shows(l.clerk, "/devices/"+l.spare.id, "A copy of this device was in use")
 	l.inventory()
 	l.must(l.revoked(ctx, lost))
 
 	l.reinstalled()
-	if p, err := l.clerk.get(ctx, "/"); err != nil || strings.Contains(p.body, "Phones that were copied") {
+	if p, err := l.clerk.get(ctx, "/"); err != nil || strings.Contains(p.body, "Devices that were copied") {
 		l.t.Errorf("the task stands after the phone was bound anew (%v)", err)
 	}
 }
