@@ -20,7 +20,7 @@ func (w *window) places() map[string][]string {
 	f, approvals := w.furniture, []string{w.furniture.Proposal}
 	return map[string][]string{
 		"/persons/:id": {"/persons/" + w.cast.Wang, f.Person}, "/devices/:id": {"/devices/" + w.cast.IPhone, "/devices/" + w.cast.Tablet},
-		"/devices/:id/binding": {"/devices/" + w.cast.Spare + "/binding"}, "/applications/:id": {"/applications/" + w.application},
+		"/devices/:id/binding": {"/devices/" + w.cast.Spare + "/binding"}, "/devices/:id/replace": {"/devices/" + w.cast.Spare + "/replace"}, "/applications/:id": {"/applications/" + w.application},
 		"/counter/:id": {"/counter/" + w.application}, "/certificates/:id": {"/certificates/" + w.certificate}, "/approvals/:id": approvals,
 		"/apps/:id": {f.App}, "/imports/:id": {f.Import, f.Broken}, "/clients/:id": {f.Client}, "/bulks/:id": {f.Bulk},
 		"/bulks/new": {"/bulks/new", "/bulks/new?institution=" + stage.Window + "&state=live"}, "/institutions/:code": {f.Institution}, "/institutions/:code/standing": {f.Institution + "/standing"},
