@@ -353,7 +353,7 @@ func TestPendingOfTheHolder(t *testing.T) {
 	}
 }
 
-// A challenge is for one device and certificate, and for ten minutes.
+// HCA-8.1.4: a challenge is for one device and certificate, and for ten minutes.
 func TestChallenge(t *testing.T) {
 	w := newWard(t, p11test.Token(t))
 	second, _ := w.hsmCertificateAt(t, 2)

@@ -84,7 +84,7 @@ func TestHomeTellsOfTheDedicatedCertificate(t *testing.T) {
 	}
 }
 
-// A certificate that ends soon, a device that is silent and an application that stands still are told of with the way
+// HCA-3.6: a certificate that ends soon, a device that is silent and an application that stands still are told of with the way
 // to them.
 func TestHomeTellsOfWhatStandsStill(t *testing.T) {
 	h, _, c := ward(t)

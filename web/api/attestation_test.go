@@ -122,7 +122,7 @@ func TestDeviceKeyIsAttested(t *testing.T) {
 	}
 }
 
-// HCA-6.0, HCA-6.1, HCA-6.2: a holder's key is attested for the application's challenge, by the app or by a listed chip as
+// HCA-3.5, HCA-6.0, HCA-6.1, HCA-6.2: a holder's key is attested for the application's challenge, by the app or by a listed chip as
 // was applied for; the evidence says proved or declared.
 func TestHoldersKeyIsAttested(t *testing.T) {
 	at := time.Now().UTC()

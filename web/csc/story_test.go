@@ -80,7 +80,7 @@ func TestHospitalSystemAsksAndThePhoneReleases(t *testing.T) {
 	x.call(x.his, token, "signatures/signHash", x.signing(s.SAD, hashes(1))).want(t, "a second time", 400, "invalid_request", "HCA-6.3.5")
 }
 
-// RFC 8705 section 3: a token is good in the hands of the certificate that fetched it, and no other's; stopped, nobody's.
+// HCA-6.3.5, HCA-8.1.6, RFC 8705 section 3: a token is good in the hands of the certificate that fetched it, and no other's; stopped, nobody's.
 func TestTokenOfAnotherCertificate(t *testing.T) {
 	x := newWard(t, phonetest.Options{})
 	token := x.token(x.his, "his")

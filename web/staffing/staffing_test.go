@@ -199,7 +199,7 @@ func TestAnotherInstitutionsPersonIsNotFound(t *testing.T) {
 }
 
 // Only the registered certificate of an active system of this kind is heard, and such a system gets nothing where
-// signatures are asked for (HCA-5.1.2, HCA-6.3.6).
+// signatures are asked for (HCA-5.1.2, HCA-6.3.6, HCA-8.1.6).
 func TestKindsAreApart(t *testing.T) {
 	x := newWard(t)
 	signing, stranger := x.w.NewSystem(t), x.w.NewSystem(t)

@@ -12,7 +12,7 @@ const life = 6 * time.Second
 
 // The whole story, from the first set-up to the evidence of an enrolment years later, holds on each database; on
 // PostgreSQL also with two servers that share database and token, each request going to the next of them
-// (HCA-3.3, HCA-3.6, HCA-5.1.1, HCA-7.2, HCA-7.5, HCA-8.1.4). Neither logs nor database show whom it was about.
+// (HCA-3.3, HCA-3.6, HCA-5.1.1, HCA-7.2, HCA-7.5, HCA-8.1.4, HCA-8.2.6, HCA-8.2.7). Neither logs nor database show whom it was about.
 func TestStory(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
