@@ -15,6 +15,7 @@ import (
 	"io"
 	"math/big"
 	"strconv"
+	"sync"
 	"time"
 
 	"certwindow/ra"
@@ -35,7 +36,13 @@ type Authority struct {
 	key  crypto.Signer
 	now  func() time.Time
 	rand io.Reader
+
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]struct{} // certificates whose signature was found good
 }
+
+// maxKnown bounds what is remembered, at 32 bytes each: the phones of a country's hospitals in an hour.
+const maxKnown = 1 << 16
 
 // MakeRoot makes the authority's own certificate, DER, under a key of the HSM.
 func MakeRoot(name string, key crypto.Signer, now time.Time, rand io.Reader) ([]byte, error) {
@@ -58,7 +65,7 @@ func New(root []byte, key crypto.Signer, now func() time.Time, rand io.Reader) (
 	if !ok || !pub.Equal(c.PublicKey) {
 		return nil, errors.New("deviceca: the root is not of the key in the token")
 	}
-	return &Authority{root: c, key: key, now: now, rand: rand}, nil
+	return &Authority{root: c, key: key, now: now, rand: rand, known: map[[sha256.Size]byte]struct{}{}}, nil
 }
 
 // Open opens the authority of the root that was kept, or makes a new root where that is not of this key: the token was
@@ -100,7 +107,7 @@ func (a *Authority) Issue(device ra.DeviceID, generation int, spki []byte) ([]by
 func (a *Authority) Verify(c *x509.Certificate, device ra.DeviceID, generation int, spki []byte) error {
 	now, want := a.now(), subject(device, generation)
 	switch {
-	case c.CheckSignatureFrom(a.root) != nil:
+	case !a.issued(c):
 		return errors.New("deviceca: not of this authority")
 	case c.Subject.SerialNumber != want.SerialNumber || c.Subject.CommonName != want.CommonName || !bytes.Equal(c.RawSubjectPublicKeyInfo, spki):
 		return errors.New("deviceca: not of this device's present binding")
@@ -108,6 +115,28 @@ func (a *Authority) Verify(c *x509.Certificate, device ra.DeviceID, generation i
 		return errors.New("deviceca: not within its time")
 	}
 	return nil
+}
+
+// issued tells whether the root signed a certificate. That never changes, and a phone shows the same one at every
+// request, so it is worked out once; whose certificate it is, and its time, are judged each time.
+func (a *Authority) issued(c *x509.Certificate) bool {
+	name := sha256.Sum256(c.Raw)
+	a.mu.Lock()
+	_, known := a.known[name]
+	a.mu.Unlock()
+	if known {
+		return true
+	}
+	if c.CheckSignatureFrom(a.root) != nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.known) >= maxKnown {
+		clear(a.known)
+	}
+	a.known[name] = struct{}{}
+	return true
 }
 
 func subject(device ra.DeviceID, generation int) pkix.Name {

@@ -2,11 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"certwindow/devices"
 	"certwindow/devices/appcred"
@@ -75,8 +75,11 @@ func (t accountTx) HolderFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFac
 }
 
 func (t accountTx) AcceptedBiometrics(code ra.InstitutionCode) ([]string, error) {
-	i, err := t.Institution(code)
-	return i.Biometrics, err
+	var kinds string
+	if err := t.row("SELECT biometrics FROM institutions WHERE code = $1", string(code)).Scan(&kinds); err != nil {
+		return nil, mapError(err)
+	}
+	return listOf(kinds), nil
 }
 
 func (t accountTx) Contact(id ra.PersonID) (appcred.Contact, error) {
@@ -91,23 +94,27 @@ func (t accountTx) Contact(id ra.PersonID) (appcred.Contact, error) {
 func totpColumn(id ra.PersonID) string { return "holder_accounts.totp/" + string(id) }
 func hotpColumn(id ra.PersonID) string { return "holder_accounts.hotp/" + string(id) }
 
+const accountQuery = `SELECT person_id, name, password, password_at, must_change, failures, code_fails, totp_sealed, totp_step, hotp_sealed, hotp_next,
+stopped_at, created_at FROM holder_accounts WHERE `
+
 // account is locked until the end of a transaction that changes something: what is decided by it is decided in turn, at
-// every replica.
+// every replica. SQLite has one writer anyway.
 func (t accountTx) account(where string, value any) (appcred.Account, bool, error) {
 	var r holderAccount
-	q := t.db
-	if t.writes {
-		q = q.Clauses(clause.Locking{Strength: "UPDATE"})
+	query := accountQuery + where
+	if t.writes && t.db.Name() == "postgres" {
+		query += " FOR UPDATE"
 	}
-	if err := q.Where(where, value).Take(&r).Error; err != nil {
-		if errors.Is(err, gorm.ErrRecordNotFound) {
+	err := t.row(query, value).Scan(&r.PersonID, &r.Name, &r.Password, &r.PasswordAt, &r.MustChange, &r.Failures, &r.CodeFails, &r.TOTPSealed,
+		&r.TOTPStep, &r.HOTPSealed, &r.HOTPNext, &r.StoppedAt, &r.CreatedAt)
+	if err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
 		return appcred.Account{}, false, err
 	}
 	a := appcred.Account{Person: r.PersonID, Name: r.Name, Password: r.Password, PasswordAt: r.PasswordAt, MustChange: r.MustChange, Failures: r.Failures,
 		CodeFails: r.CodeFails, TOTPStep: r.TOTPStep, HOTPNext: r.HOTPNext, StoppedAt: r.StoppedAt, CreatedAt: r.CreatedAt}
-	var err error
 	if a.TOTP, err = t.secret(totpColumn(r.PersonID), r.TOTPSealed); err != nil {
 		return appcred.Account{}, false, err
 	}
@@ -124,11 +131,11 @@ func (t accountTx) secret(column string, sealed []byte) (appcred.Secret, error) 
 }
 
 func (t accountTx) Account(person ra.PersonID) (appcred.Account, bool, error) {
-	return t.account("person_id = ?", person)
+	return t.account("person_id = $1", string(person))
 }
 
 func (t accountTx) AccountNamed(name string) (appcred.Account, bool, error) {
-	return t.account("name = ?", name)
+	return t.account("name = $1", name)
 }
 
 func (t accountTx) InsertAccount(a appcred.Account) error {

@@ -76,10 +76,15 @@ func (t *tx) Device(scope ra.InstitutionCode, id ra.DeviceID) (devices.Device, e
 	return r.domain(), err
 }
 
+const deviceByKeyQuery = `SELECT id, code, institution, platform, model, shared, state, generation, key_spki, key_hash, last_seen_at, created_at
+FROM devices WHERE key_hash = $1 AND key_hash <> ''`
+
+// DeviceByKey is asked at every request of a phone.
 func (t *tx) DeviceByKey(hash string) (devices.Device, error) {
 	var r device
-	err := mapError(t.db.Where("key_hash = ? AND key_hash <> ''", hash).Take(&r).Error)
-	return r.domain(), err
+	err := t.row(deviceByKeyQuery, hash).Scan(&r.ID, &r.Code, &r.Institution, &r.Platform, &r.Model, &r.Shared, &r.State, &r.Generation, &r.KeySPKI, &r.KeyHash,
+		&r.LastSeenAt, &r.CreatedAt)
+	return r.domain(), mapError(err)
 }
 
 func (t *tx) InsertDevice(d devices.Device) error {

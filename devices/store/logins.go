@@ -91,14 +91,23 @@ func (t accountTx) InsertBiometric(b appcred.Biometric) error {
 	return t.db.Create(&holderBiometric{ID: b.ID, PersonID: b.Person, DeviceID: b.Device, Generation: b.Generation, Kind: b.Kind, SPKI: b.SPKI, AddedAt: b.AddedAt}).Error
 }
 
-func (t accountTx) Biometrics(person ra.PersonID, device ra.DeviceID) ([]appcred.Biometric, error) {
-	var rows []holderBiometric
-	if err := t.db.Where("person_id = ? AND device_id = ? AND removed_at IS NULL", person, device).Find(&rows).Error; err != nil {
+const biometricsQuery = `SELECT id, person_id, device_id, generation, kind, spki, added_at FROM holder_biometrics
+WHERE person_id = $1 AND device_id = $2 AND removed_at IS NULL`
+
+func (t accountTx) Biometrics(person ra.PersonID, device ra.DeviceID) (out []appcred.Biometric, err error) {
+	rows, err := t.rows(biometricsQuery, string(person), string(device))
+	if err != nil {
 		return nil, err
 	}
-	return each(rows, func(r holderBiometric) appcred.Biometric {
-		return appcred.Biometric{ID: r.ID, Person: r.PersonID, Device: r.DeviceID, Generation: r.Generation, Kind: r.Kind, SPKI: r.SPKI, AddedAt: r.AddedAt}
-	}), nil
+	defer rows.Close()
+	for rows.Next() {
+		var b appcred.Biometric
+		if err := rows.Scan(&b.ID, &b.Person, &b.Device, &b.Generation, &b.Kind, &b.SPKI, &b.AddedAt); err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, rows.Err()
 }
 
 func (t accountTx) RemoveBiometrics(person ra.PersonID, device ra.DeviceID, at time.Time) error {
@@ -110,13 +119,17 @@ func (t accountTx) InsertLogin(hash []byte, l appcred.Login) error {
 		Kinds: texts(l.Kinds), MustChange: l.MustChange, Remind: l.Remind, StartedAt: l.StartedAt, LastUsed: l.LastUsed}).Error
 }
 
-func (t accountTx) Login(hash []byte) (appcred.Login, error) {
-	var r holderLogin
-	if err := mapError(t.db.Where("hash = ?", hash).Take(&r).Error); err != nil {
-		return appcred.Login{}, err
+const loginQuery = `SELECT person_id, account, device_id, generation, thumbprint, kinds, must_change, remind, started_at, last_used
+FROM holder_logins WHERE hash = $1`
+
+func (t accountTx) Login(hash []byte) (l appcred.Login, err error) {
+	var kinds string
+	err = t.row(loginQuery, hash).Scan(&l.Person, &l.Account, &l.Device, &l.Generation, &l.Thumbprint, &kinds, &l.MustChange, &l.Remind, &l.StartedAt, &l.LastUsed)
+	if err != nil {
+		return appcred.Login{}, mapError(err)
 	}
-	return appcred.Login{Person: r.PersonID, Account: r.Account, Device: r.DeviceID, Generation: r.Generation, Thumbprint: r.Thumbprint, Kinds: listOf(r.Kinds),
-		MustChange: r.MustChange, Remind: r.Remind, StartedAt: r.StartedAt, LastUsed: r.LastUsed}, nil
+	l.Kinds = listOf(kinds)
+	return l, nil
 }
 
 func (t accountTx) UseLogin(hash []byte, at time.Time) error {

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"time"
@@ -78,7 +79,17 @@ func (s *Store) View(ctx context.Context, fn func(devices.Tx) error) error {
 
 // prepared keeps the statements of readings, each prepared once for a connection.
 func (s *Store) prepared(ctx context.Context) *gorm.DB {
-	return s.db.Session(&gorm.Session{Context: ctx, PrepareStmt: true})
+	return s.db.Session(&gorm.Session{Context: context.WithoutCancel(ctx), PrepareStmt: true})
+}
+
+// row asks for one row by a statement of its own: what every request of a phone needs is read without the reflection of
+// a model, which costs more than the reading.
+func (t *tx) row(query string, args ...any) *sql.Row {
+	return t.db.Statement.ConnPool.QueryRowContext(t.db.Statement.Context, query, args...)
+}
+
+func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {
+	return t.db.Statement.ConnPool.QueryContext(t.db.Statement.Context, query, args...)
 }
 
 // In is the register inside a transaction of the registration authority's. Its Audit does nothing: whoever opened the
@@ -157,22 +168,31 @@ type scopeInstitution struct {
 	Institution ra.InstitutionCode `gorm:"primaryKey"`
 }
 
-func (t *tx) Scopes() ([]devices.Scope, error) {
-	var rows []scope
-	var only []scopeInstitution
-	if err := t.db.Order("code").Find(&rows).Error; err != nil {
+const scopesQuery = `SELECT s.code, s.name, s.approved, COALESCE(i.institution, '') FROM scopes s
+LEFT JOIN scope_institutions i ON i.scope = s.code ORDER BY s.code, i.institution`
+
+func (t *tx) Scopes() (out []devices.Scope, err error) {
+	rows, err := t.rows(scopesQuery)
+	if err != nil {
 		return nil, err
 	}
-	if err := t.db.Order("institution").Find(&only).Error; err != nil {
-		return nil, err
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			s    devices.Scope
+			only ra.InstitutionCode
+		)
+		if err := rows.Scan(&s.Code, &s.Name, &s.Approved, &only); err != nil {
+			return nil, err
+		}
+		if n := len(out); n == 0 || out[n-1].Code != s.Code {
+			out = append(out, s)
+		}
+		if last := &out[len(out)-1]; only != "" {
+			last.Institutions = append(last.Institutions, only)
+		}
 	}
-	limited := make(map[string][]ra.InstitutionCode)
-	for _, o := range only {
-		limited[o.Scope] = append(limited[o.Scope], o.Institution)
-	}
-	return each(rows, func(r scope) devices.Scope {
-		return devices.Scope{Code: r.Code, Name: r.Name, Approved: r.Approved, Institutions: limited[r.Code]}
-	}), nil
+	return out, rows.Err()
 }
 
 func (t *tx) SaveScope(s devices.Scope) error {
@@ -254,7 +274,7 @@ func mapError(err error) error {
 	switch {
 	case err == nil || errors.As(err, &e):
 		return err
-	case errors.Is(err, gorm.ErrRecordNotFound):
+	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
 		return ra.Errorf(ra.KindNotFound, "not-found", err, "There is none, or none that you may see.")
 	case errors.Is(err, gorm.ErrDuplicatedKey):
 		return ra.Errorf(ra.KindConflict, "exists", err, "This exists already. Nothing was changed.")

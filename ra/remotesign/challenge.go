@@ -18,7 +18,7 @@ const ChallengeLife = 10 * time.Minute
 // knows its own again; nothing is stored until it is used.
 func (s *Service) Challenge(ctx context.Context, device ra.DeviceID, id ra.CertificateID) (string, time.Time, error) {
 	var c ra.Certificate
-	err := s.Store.View(ctx, func(tx Tx) (err error) { c, err = tx.Certificate("", id); return err })
+	err := s.Store.View(ctx, func(tx Tx) (err error) { c, err = tx.CertificateUse(id); return err })
 	if err == nil && c.DeviceID != device {
 		err = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
 	}

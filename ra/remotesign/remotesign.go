@@ -22,7 +22,8 @@ import (
 
 // Tx is one transaction on what a use of a key reads and writes.
 type Tx interface {
-	Certificate(scope ra.InstitutionCode, id ra.CertificateID) (ra.Certificate, error)
+	// CertificateUse is what the use of a certificate's key is judged by, without the certificate itself.
+	CertificateUse(id ra.CertificateID) (ra.Certificate, error)
 	// CertificateState is a certificate's state alone.
 	CertificateState(id ra.CertificateID) (ra.CertificateState, error)
 	// HSMCertificates are an institution's with keys in the HSM: a person's, or the one that is named; newest first.

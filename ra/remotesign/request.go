@@ -52,7 +52,7 @@ func (s *Service) prepare(ctx context.Context, ask Ask) (a Authorisation, handle
 		return a, "", err
 	}
 	var c ra.Certificate
-	if err := s.Store.View(ctx, func(tx Tx) error { c, err = tx.Certificate("", ask.Certificate); return err }); err != nil {
+	if err := s.Store.View(ctx, func(tx Tx) error { c, err = tx.CertificateUse(ask.Certificate); return err }); err != nil {
 		return a, "", err
 	}
 	a = Authorisation{Certificate: c.ID, Client: ask.Client, Scope: ask.Scope}
@@ -121,7 +121,7 @@ func (s *Service) Pending(ctx context.Context, device ra.DeviceID, person ra.Per
 // if there were none, on a shared device too (HCA-7.4).
 func (s *Service) PendingOn(ctx context.Context, device ra.DeviceID, person ra.PersonID, id ra.CertificateID) ([]Authorisation, error) {
 	err := s.Store.View(ctx, func(tx Tx) error {
-		c, err := tx.Certificate("", id)
+		c, err := tx.CertificateUse(id)
 		if err == nil && (c.DeviceID != device || c.PersonID != person) {
 			err = ra.Errorf(ra.KindNotFound, "not-found", nil, "There is no such certificate on this device.")
 		}

@@ -63,7 +63,7 @@ func (s *Service) ActivationStatement() (string, error) {
 // usable loads a certificate for the device it was made for and judges whether its key may be used now: by
 // its holder (who is named where he is known), on this device (HCA-7.2, HCA-7.3), in the app that runs there (HCA-6.1, HCA-8.2.1).
 func (s *Service) usable(tx Tx, device ra.DeviceID, id ra.CertificateID, holder ra.PersonID) (c ra.Certificate, d ra.DeviceFacts, err error) {
-	if c, err = tx.Certificate("", id); err != nil {
+	if c, err = tx.CertificateUse(id); err != nil {
 		return c, d, err
 	}
 	if c.DeviceID != device || holder != "" && c.PersonID != holder {

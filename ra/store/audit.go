@@ -38,43 +38,61 @@ type auditHead struct {
 
 func (auditHead) TableName() string { return "audit_head" }
 
-// appendEvents chains events to the log. The update of the head's row makes every other transaction that has
-// something to log wait until this one is committed, so numbers have no gaps and each row covers the one
-// before it.
+const (
+	takeHead = "SELECT seq, hash FROM audit_head WHERE id = 1"
+	moveHead = "UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1"
+	logEvent = `INSERT INTO audit_events (seq, at, actor_kind, actor, address, request_id, act, object, institution, outcome, clause, code, details, hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+)
+
+// appendEvents chains events to the log. The lock on the head's row makes every other transaction that has something to
+// log wait until this one is committed, so numbers have no gaps and each row covers the one before it. On SQLite a
+// transaction that writes is alone from its beginning.
 func appendEvents(db *gorm.DB, events []ra.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	if err := db.Exec("UPDATE audit_head SET seq = seq + ? WHERE id = 1", len(events)).Error; err != nil {
+	tx := &Tx{db: db}
+	query := takeHead
+	if db.Name() == "postgres" {
+		query += " FOR UPDATE"
+	}
+	var (
+		seq  int64
+		prev []byte
+	)
+	if err := tx.row(query).Scan(&seq, &prev); err != nil {
 		return err
 	}
-	var head auditHead
-	if err := db.Take(&head, 1).Error; err != nil {
-		return err
-	}
-	seq, prev := head.Seq-int64(len(events)), head.Hash
-	rows := make([]auditEvent, 0, len(events))
 	for _, e := range events {
 		seq++
-		details, err := json.Marshal(e.Details)
+		r, err := rowOfEvent(seq, e)
 		if err != nil {
 			return err
 		}
-		if e.Details == nil {
-			details = []byte("{}")
+		r.Hash = audit.Chain(prev, r.record())
+		prev = r.Hash
+		if _, err := tx.write(logEvent, r.Seq, r.At, string(r.ActorKind), r.Actor, r.Address, r.RequestID, r.Act, r.Object, string(r.Institution), string(r.Outcome),
+			r.Clause, r.Code, r.Details, r.Hash); err != nil {
+			return err
 		}
-		row := auditEvent{Seq: seq, At: e.At.UTC().Truncate(time.Microsecond), ActorKind: e.Actor.Kind, Actor: auditText(e.Actor.ID),
-			Address: auditText(e.Actor.Address), RequestID: auditText(e.Actor.RequestID), Act: auditText(e.Act), Object: auditText(e.Object),
-			Institution: ra.InstitutionCode(auditText(string(e.Institution))), Outcome: e.Outcome, Clause: string(e.Clause), Code: auditText(e.Code),
-			Details: string(details)}
-		row.Hash = audit.Chain(prev, row.record())
-		prev = row.Hash
-		rows = append(rows, row)
 	}
-	if err := db.Create(&rows).Error; err != nil {
-		return err
+	_, err := tx.write(moveHead, seq, prev)
+	return err
+}
+
+func rowOfEvent(seq int64, e ra.Event) (auditEvent, error) {
+	details := []byte("{}")
+	if e.Details != nil {
+		var err error
+		if details, err = json.Marshal(e.Details); err != nil {
+			return auditEvent{}, err
+		}
 	}
-	return db.Exec("UPDATE audit_head SET hash = ? WHERE id = 1", prev).Error
+	return auditEvent{Seq: seq, At: e.At.UTC().Truncate(time.Microsecond), ActorKind: e.Actor.Kind, Actor: auditText(e.Actor.ID),
+		Address: auditText(e.Actor.Address), RequestID: auditText(e.Actor.RequestID), Act: auditText(e.Act), Object: auditText(e.Object),
+		Institution: ra.InstitutionCode(auditText(string(e.Institution))), Outcome: e.Outcome, Clause: string(e.Clause), Code: auditText(e.Code),
+		Details: string(details)}, nil
 }
 
 func (r auditEvent) record() audit.Record {

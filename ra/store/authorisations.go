@@ -1,13 +1,16 @@
 package store
 
 import (
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
 	"certwindow/hsm"
+	"certwindow/migrations"
 	"certwindow/ra"
 	"certwindow/ra/news"
 	"certwindow/ra/remotesign"
@@ -57,29 +60,37 @@ func hashColumns(h *signatureHash) []sealed {
 	return []sealed{{"signature_hashes.label/" + row, &h.Label}, {"signature_hashes.signature/" + row, &h.Signature}}
 }
 
+const (
+	insertAuthorisation = `INSERT INTO signature_authorisations (id, certificate_id, person_id, device_id, institution, client, scope, hash_algorithm, hash_count,
+	challenge, state, handle_hash, sad_hash, activation_id, activation, created_at, expires_at, decided_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+	insertHash = `INSERT INTO signature_hashes (authorisation_id, n, hash, label, state, signature) VALUES ($1, $2, $3, $4, $5, $6)`
+)
+
 // InsertAuthorisation stores a new authorisation with its items. Activation data that was used before is refused.
 func (tx *Tx) InsertAuthorisation(a remotesign.Authorisation, activation []byte) error {
-	row := signatureAuthorisation{ID: a.ID, CertificateID: a.Certificate, PersonID: a.Person, DeviceID: a.Device, Institution: a.Institution, Client: a.Client,
-		Scope: a.Scope, HashAlgorithm: a.HashAlgorithm, HashCount: len(a.Items), Challenge: a.Challenge, State: a.State, HandleHash: a.HandleHash,
-		SADHash: a.SADHash, ActivationID: activation, Activation: a.Activation, CreatedAt: a.CreatedAt.UTC(), ExpiresAt: a.ExpiresAt.UTC(), DecidedAt: utc(a.DecidedAt)}
-	if err := usedBefore(tx.db.Create(&row).Error); err != nil {
-		return err
+	if _, err := tx.write(insertAuthorisation, string(a.ID), string(a.Certificate), string(a.Person), string(a.Device), string(a.Institution), string(a.Client),
+		a.Scope, a.HashAlgorithm, len(a.Items), a.Challenge, string(a.State), a.HandleHash, a.SADHash, activation, a.Activation, a.CreatedAt.UTC(), a.ExpiresAt.UTC(),
+		utc(a.DecidedAt)); err != nil {
+		return usedBefore(err)
 	}
-	rows := make([]signatureHash, len(a.Items))
 	for i, x := range a.Items {
 		raw, err := json.Marshal(label{x.Title, x.Patients, x.Source})
 		if err != nil {
 			return err
 		}
-		rows[i] = signatureHash{AuthorisationID: a.ID, N: i, Hash: x.Hash, Label: raw, State: x.State}
-		if err := tx.s.seal(hashColumns(&rows[i])); err != nil {
+		h := signatureHash{AuthorisationID: a.ID, N: i, Hash: x.Hash, Label: raw, State: x.State}
+		if err := tx.s.seal(hashColumns(&h)); err != nil {
+			return err
+		}
+		if _, err := tx.write(insertHash, string(h.AuthorisationID), h.N, h.Hash, h.Label, string(h.State), h.Signature); err != nil {
 			return err
 		}
 	}
 	if a.State == remotesign.Pending {
 		tx.stir(news.OfDevice(a.Device))
 	}
-	return tx.db.Create(&rows).Error
+	return nil
 }
 
 // usedBefore gives the unique key of activation data its own words.
@@ -220,15 +231,19 @@ func (tx *Tx) EndAuthorisation(a remotesign.Authorisation) error {
 		UpdateColumns(map[string]any{"state": remotesign.HashExpired, "signature": nil}).Error
 }
 
-// CertificateState is where a certificate stands, without opening it. It stands there until the transaction ends: who
-// revokes it at another replica waits for what rests on it, so that no signature's row comes after the revocation's.
+// CertificateState is where a certificate stands; no state is no certificate that may be used. It stands there until the
+// transaction ends: who revokes it at another replica waits for what rests on it, so that no signature's row comes after
+// the revocation's.
 func (tx *Tx) CertificateState(id ra.CertificateID) (s ra.CertificateState, err error) {
-	var rows []ra.CertificateState
-	err = tx.forShare().Model(&ra.Certificate{}).Where("id = ?", id).Limit(1).Pluck("state", &rows).Error
-	if err != nil || len(rows) == 0 {
-		return "", err // no state is no certificate that may be used
+	query := "SELECT state FROM certificates WHERE id = $1"
+	if tx.s.dialect == migrations.Postgres && !tx.reads {
+		query += " FOR SHARE"
 	}
-	return rows[0], nil
+	err = tx.row(query, string(id)).Scan(&s)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return s, err
 }
 
 // MoveHolderKey replaces a key that is still under the master key of a generation (HCA-6.3.4). A key that another

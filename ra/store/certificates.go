@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -34,6 +35,24 @@ func (tx *Tx) Certificate(scope ra.InstitutionCode, id ra.CertificateID) (c ra.C
 		return ra.Certificate{}, err
 	}
 	return c, tx.s.open(certificateColumns(&c))
+}
+
+const certificateUseQuery = `SELECT id, application_id, person_id, device_id, generation, institution, scope, key_design, serial, issuer_key,
+	not_before, not_after, state FROM certificates WHERE id = $1`
+
+// CertificateUse is what the use of a certificate's key is judged by: without the certificate itself, which is sealed,
+// and without what became of it.
+func (tx *Tx) CertificateUse(id ra.CertificateID) (c ra.Certificate, err error) {
+	var scope []byte
+	err = tx.row(certificateUseQuery, string(id)).Scan(&c.ID, &c.ApplicationID, &c.PersonID, &c.DeviceID, &c.Generation, &c.Institution, &scope, &c.KeyDesign,
+		&c.Serial, &c.IssuerKey, &c.NotBefore, &c.NotAfter, &c.State)
+	if err == nil {
+		err = json.Unmarshal(scope, &c.Scope)
+	}
+	if err != nil {
+		return ra.Certificate{}, mapError(err)
+	}
+	return c, nil
 }
 
 // UpdateCertificate writes a certificate that is still in the state from.
@@ -86,10 +105,10 @@ func (tx *Tx) SaveHolderKey(a ra.Application, k hsm.WrappedKey, at time.Time) er
 }
 
 // HolderKey is the wrapped key of an application.
-func (tx *Tx) HolderKey(id ra.ApplicationID) (hsm.WrappedKey, error) {
-	var k holderKey
-	err := mapError(tx.db.Where("application_id = ?", id).Take(&k).Error)
-	return hsm.WrappedKey{Generation: k.Generation, Algorithm: hsm.Algorithm(k.Algorithm), Blob: k.Blob, SPKI: k.SPKI, MAC: k.MAC}, err
+func (tx *Tx) HolderKey(id ra.ApplicationID) (k hsm.WrappedKey, err error) {
+	err = tx.row("SELECT generation, algorithm, blob, spki, mac FROM holder_keys WHERE application_id = $1", string(id)).
+		Scan(&k.Generation, &k.Algorithm, &k.Blob, &k.SPKI, &k.MAC)
+	return k, mapError(err)
 }
 
 // DeleteHolderKey forgets the key of an application that came to nothing, or whose certificate is revoked.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"time"
@@ -100,6 +101,29 @@ func (tx *Tx) Audit(e ra.Event) error {
 	return nil
 }
 
+// row asks for one row by a statement of its own: what every signature needs is read and written without the reflection of
+// a model, which costs more than the reading.
+func (tx *Tx) row(query string, args ...any) *sql.Row {
+	return tx.db.Statement.ConnPool.QueryRowContext(tx.db.Statement.Context, query, args...)
+}
+
+// write is row for a statement that changes something. It tells how many rows it changed.
+func (tx *Tx) write(query string, args ...any) (int64, error) {
+	res, err := tx.db.Statement.ConnPool.ExecContext(tx.db.Statement.Context, query, args...)
+	if err != nil {
+		return 0, translated(tx.db, err)
+	}
+	return res.RowsAffected()
+}
+
+// translated gives an error of the driver gorm's name for it.
+func translated(db *gorm.DB, err error) error {
+	if t, ok := db.Dialector.(gorm.ErrorTranslator); ok {
+		return t.Translate(err)
+	}
+	return err
+}
+
 // DB is the transaction itself, for the other rooms whose tables are in the same database: what they write is
 // committed with it, or not at all.
 func (tx *Tx) DB() *gorm.DB { return tx.db }
@@ -146,21 +170,13 @@ func (tx *Tx) forUpdate() *gorm.DB {
 	return tx.db
 }
 
-// forShare keeps the rows that a query reads as they are until the transaction ends; others may read them so as well.
-func (tx *Tx) forShare() *gorm.DB {
-	if tx.s.dialect == migrations.Postgres {
-		return tx.db.Clauses(clause.Locking{Strength: "SHARE"})
-	}
-	return tx.db
-}
-
 // mapError gives the database's own refusals the words of the domain.
 func mapError(err error) error {
 	var e *ra.Error
 	switch {
 	case err == nil || errors.As(err, &e):
 		return err
-	case errors.Is(err, gorm.ErrRecordNotFound):
+	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
 		return ra.Errorf(ra.KindNotFound, "not-found", err, "There is none, or none that you may see.")
 	case errors.Is(err, gorm.ErrDuplicatedKey):
 		return ra.Errorf(ra.KindConflict, "exists", err, "This exists already. Nothing was changed.")

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm/clause"
-
 	"certwindow/ra"
 )
 
@@ -52,7 +50,7 @@ func (s *Store) Before(ctx context.Context, r Sent, now time.Time) (*Answer, err
 		media        sql.NullString
 		until        sql.NullTime
 	)
-	err := s.prepared(ctx).Statement.ConnPool.QueryRowContext(ctx, sentBefore, nonceHash(r.KeyHash, r.Nonce), r.Principal, r.Key).
+	err := s.prepared(ctx).Statement.ConnPool.QueryRowContext(context.WithoutCancel(ctx), sentBefore, nonceHash(r.KeyHash, r.Nonce), r.Principal, r.Key).
 		Scan(&used, &body, &status, &media, &answer, &until)
 	switch {
 	case err != nil:
@@ -70,6 +68,14 @@ func (s *Store) Before(ctx context.Context, r Sent, now time.Time) (*Answer, err
 	return before, s.open(r.columns(before))
 }
 
+const (
+	takeNonce = `INSERT INTO nonces (hash, purpose, person_id, device_id, session, expires_at, redeemed_at) VALUES ($1, $2, '', '', '', $3, $4)
+ON CONFLICT DO NOTHING`
+	keepAnswer = `INSERT INTO idempotency_keys (principal, key, body_hash, status, type, answer, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (principal, key) DO UPDATE SET body_hash = excluded.body_hash, status = excluded.status, type = excluded.type, answer = excluded.answer,
+	expires_at = excluded.expires_at WHERE idempotency_keys.expires_at <= $8`
+)
+
 // ErrRaced is what Taken says of a request whose twin was faster.
 var ErrRaced = errors.New("store: the same idempotency key was taken meanwhile")
 
@@ -77,12 +83,11 @@ var ErrRaced = errors.New("store: the same idempotency key was taken meanwhile")
 // One that was received before is refused under HCA-8.1.4; one whose idempotency key is taken is ErrRaced.
 func (tx *Tx) Taken(r Sent, a Answer, now time.Time) error {
 	used := now.UTC()
-	res := tx.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&nonce{Hash: nonceHash(r.KeyHash, r.Nonce), Purpose: nonceRequest,
-		ExpiresAt: r.NonceUntil.UTC(), RedeemedAt: &used})
-	if res.Error != nil {
-		return res.Error
+	n, err := tx.write(takeNonce, nonceHash(r.KeyHash, r.Nonce), nonceRequest, r.NonceUntil.UTC(), used)
+	if err != nil {
+		return err
 	}
-	if res.RowsAffected != 1 {
+	if n != 1 {
 		return nonceUsed()
 	}
 	if a.Body == nil {
@@ -91,13 +96,11 @@ func (tx *Tx) Taken(r Sent, a Answer, now time.Time) error {
 	if err := tx.s.seal(r.columns(&a)); err != nil {
 		return err
 	}
-	res = tx.db.Exec(`INSERT INTO idempotency_keys (principal, key, body_hash, status, type, answer, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (principal, key) DO UPDATE SET body_hash = excluded.body_hash, status = excluded.status, type = excluded.type, answer = excluded.answer,
-	expires_at = excluded.expires_at WHERE idempotency_keys.expires_at <= ?`, r.Principal, r.Key, r.Request[:], a.Status, a.Type, a.Body, r.Until.UTC(), used)
-	if res.Error == nil && res.RowsAffected != 1 {
+	n, err = tx.write(keepAnswer, r.Principal, r.Key, r.Request[:], a.Status, a.Type, a.Body, r.Until.UTC(), used)
+	if err == nil && n != 1 {
 		return ra.Errorf(ra.KindConflict, "under-way", ErrRaced, "This request is being carried out. Ask again in a moment with the same Idempotency-Key.")
 	}
-	return res.Error
+	return err
 }
 
 // Keep takes a request that was refused, with that answer.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -15,7 +14,6 @@ import (
 // maxTogether bounds how many transactions are joined, and togetherTime how long the joined one may take.
 const (
 	maxTogether  = 64
-	togetherTime = 10 * time.Second
 )
 
 // together joins the transactions of those who wait at the same time into one, so that what costs most of a small
@@ -66,7 +64,7 @@ func (s *Store) Together(ctx context.Context, fn func(*Tx) error) error {
 // prepared keeps the statements that are needed over and over, each prepared once for a connection. No job can be
 // enqueued in its transactions.
 func (s *Store) prepared(ctx context.Context) *gorm.DB {
-	return s.db.Session(&gorm.Session{Context: ctx, PrepareStmt: true})
+	return s.db.Session(&gorm.Session{Context: context.WithoutCancel(ctx), PrepareStmt: true})
 }
 
 // carryOut takes those who wait, gives each its outcome, and gives the turn back.
@@ -81,8 +79,6 @@ func (s *Store) carryOut(ctx context.Context) {
 	if n == 0 {
 		return
 	}
-	ctx, stop := context.WithTimeout(ctx, togetherTime)
-	defer stop()
 	db := s.prepared(ctx)
 	err := s.update(db, func(tx *Tx) error {
 		for _, b := range batch {

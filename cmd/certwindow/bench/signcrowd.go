@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,7 +11,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"time"
 
 	"certwindow/devices"
@@ -76,8 +76,13 @@ func (h *house) signIn(ctx context.Context, p *benchPhone, person ra.PersonID, a
 	if err != nil {
 		return err
 	}
-	p.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: h.trusted,
-		ServerName: "localhost", Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: p.key}}}}}
+	dialer := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: h.trusted, ServerName: "localhost",
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: p.key}}}}
+	conn, err := dialer.DialContext(ctx, "tcp", h.address)
+	if err != nil {
+		return err
+	}
+	p.conn, p.answers = conn.(*tls.Conn), bufio.NewReader(conn)
 	const password appcred.Secret = "correct horse battery"
 	initial, err := h.holders.Open(ctx, phone, person, account)
 	if err != nil {
