@@ -56,7 +56,7 @@ func TestCodeIsBound(t *testing.T) {
 		if _, err := w.try("lin", code(c)); err == nil {
 			t.Error("another person's code opens")
 		}
-		if err := w.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{code(c)}, "an act"); err == nil {
+		if err := w.ProveAct(t.Context(), w.chen, w.facts(w.tablet, w.chen), []appcred.Proof{code(c)}, "an act"); err == nil {
 			t.Error("a code for a login makes a signature")
 		}
 		if _, err := w.Login(t.Context(), w.phone, appcred.Attempt{Account: "chen", Device: other, Proofs: []appcred.Proof{code(c)}}); err == nil {
@@ -309,7 +309,7 @@ func TestBiometric(t *testing.T) {
 			t.Error("another key opens")
 		}
 		act := func(p appcred.Proof, name string) error {
-			return w.ProveAct(t.Context(), w.chen, own, []appcred.Proof{p}, name)
+			return w.ProveAct(t.Context(), w.chen, w.facts(own, w.chen), []appcred.Proof{p}, name)
 		}
 		released := appcred.Proof{Kind: policy.FactorBiometric, Signature: sign(key, "this act", appcred.ForSignature)}
 		if err := act(released, "this act"); err != nil {

@@ -142,6 +142,15 @@ func (w *ward) device(code string, shared bool, users ...ra.PersonID) ra.DeviceI
 	return id
 }
 
+// facts are what a caller of ProveAct has judged of a device and its user.
+func (w *ward) facts(id ra.DeviceID, person ra.PersonID) (d ra.DeviceFacts) {
+	w.t.Helper()
+	if err := w.store.ViewAccounts(context.Background(), func(tx appcred.Tx) (err error) { d, err = tx.DeviceFacts(id, person); return err }); err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
 func (w *ward) bind(id ra.DeviceID) {
 	w.t.Helper()
 	ctx := context.Background()

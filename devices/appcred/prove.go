@@ -31,26 +31,23 @@ func Statement(purpose Purpose, bound string) []byte {
 	return []byte("certwindow user verification v1\x00" + string(purpose) + "\x00" + bound)
 }
 
-// ProveAct judges a holder's proofs on a device for a signature, and uses codes up (HCA-7.4, HCA-8.2.6 to HCA-8.2.8).
-// What was wrong is told, since the caller has signed in before. act is what a biometric key must have signed: a name
-// that the caller takes once and that stands for everything that is released, so that no challenge is kept for it.
-func (s *Service) ProveAct(ctx context.Context, person ra.PersonID, device ra.DeviceID, proofs []Proof, act string) error {
+// ProveAct judges a holder's proofs on a device for a signature, and uses codes up (HCA-7.4, HCA-8.2.6 to HCA-8.2.8). That
+// he uses the device now, the caller has just judged. What was wrong is told, since the caller has signed in before. act is
+// what a biometric key must have signed: a name that the caller takes once and that stands for everything that is released,
+// so that no challenge is kept for it.
+func (s *Service) ProveAct(ctx context.Context, person ra.PersonID, d ra.DeviceFacts, proofs []Proof, act string) error {
 	if act == "" {
 		return ra.Errorf(ra.KindInternal, "proof-unbound", nil, "What is to be proved has no name. Nothing was judged.")
 	}
-	var (
-		a Account
-		d ra.DeviceFacts
-	)
+	if !d.IsUser {
+		return ra.Errorf(ra.KindInternal, "proof-stranger", nil, "The device was not judged for this person. Nothing was judged.")
+	}
+	var a Account
 	err := s.Store.ViewAccounts(ctx, func(tx Tx) (err error) {
 		var there bool
 		if a, there, err = tx.Account(person); err == nil && !there {
 			err = errNoAccount
 		}
-		if err != nil {
-			return err
-		}
-		d, err = s.user(tx, person, device)
 		return err
 	})
 	if err != nil {

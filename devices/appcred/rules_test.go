@@ -111,7 +111,7 @@ func TestStoppedAccount(t *testing.T) {
 		if why := w.lastWhy(); why != "account-stopped" {
 			t.Errorf("the log says %s", why)
 		}
-		err = w.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{pw("correct horse")}, "an act")
+		err = w.ProveAct(t.Context(), w.chen, w.facts(w.tablet, w.chen), []appcred.Proof{pw("correct horse")}, "an act")
 		refused(t, "a signature", err, "account-stopped")
 		c, err := w.Open(t.Context(), w.clerk, w.chen, "")
 		if err != nil {
@@ -156,7 +156,7 @@ func TestInitialPassword(t *testing.T) {
 		if !g.Login.MustChange {
 			t.Error("it is not said that it must be changed")
 		}
-		err = w.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{pw(c.Password)}, "an act")
+		err = w.ProveAct(t.Context(), w.chen, w.facts(w.tablet, w.chen), []appcred.Proof{pw(c.Password)}, "an act")
 		refused(t, "a signature", err, "password-must-change")
 		if err := w.ChangePassword(t.Context(), w.phone, g.Token, g.Login, c.Password, "correct horse"); err != nil {
 			t.Fatal(err)

@@ -76,7 +76,7 @@ func (t accountTx) HolderFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFac
 
 func (t accountTx) AcceptedBiometrics(code ra.InstitutionCode) ([]string, error) {
 	var kinds string
-	if err := t.row("SELECT biometrics FROM institutions WHERE code = $1", string(code)).Scan(&kinds); err != nil {
+	if err := t.one("SELECT biometrics FROM institutions WHERE code = $1", []any{string(code)}, &kinds); err != nil {
 		return nil, mapError(err)
 	}
 	return listOf(kinds), nil
@@ -105,7 +105,7 @@ func (t accountTx) account(where string, value any) (appcred.Account, bool, erro
 	if t.writes && t.db.Name() == "postgres" {
 		query += " FOR UPDATE"
 	}
-	err := t.row(query, value).Scan(&r.PersonID, &r.Name, &r.Password, &r.PasswordAt, &r.MustChange, &r.Failures, &r.CodeFails, &r.TOTPSealed,
+	err := t.one(query, []any{value}, &r.PersonID, &r.Name, &r.Password, &r.PasswordAt, &r.MustChange, &r.Failures, &r.CodeFails, &r.TOTPSealed,
 		&r.TOTPStep, &r.HOTPSealed, &r.HOTPNext, &r.StoppedAt, &r.CreatedAt)
 	if err != nil {
 		if errors.Is(err, sql.ErrNoRows) {

@@ -82,7 +82,7 @@ FROM devices WHERE key_hash = $1 AND key_hash <> ''`
 // DeviceByKey is asked at every request of a phone.
 func (t *tx) DeviceByKey(hash string) (devices.Device, error) {
 	var r device
-	err := t.row(deviceByKeyQuery, hash).Scan(&r.ID, &r.Code, &r.Institution, &r.Platform, &r.Model, &r.Shared, &r.State, &r.Generation, &r.KeySPKI, &r.KeyHash,
+	err := t.one(deviceByKeyQuery, []any{hash}, &r.ID, &r.Code, &r.Institution, &r.Platform, &r.Model, &r.Shared, &r.State, &r.Generation, &r.KeySPKI, &r.KeyHash,
 		&r.LastSeenAt, &r.CreatedAt)
 	return r.domain(), mapError(err)
 }

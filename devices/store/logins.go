@@ -124,7 +124,7 @@ FROM holder_logins WHERE hash = $1`
 
 func (t accountTx) Login(hash []byte) (l appcred.Login, err error) {
 	var kinds string
-	err = t.row(loginQuery, hash).Scan(&l.Person, &l.Account, &l.Device, &l.Generation, &l.Thumbprint, &kinds, &l.MustChange, &l.Remind, &l.StartedAt, &l.LastUsed)
+	err = t.one(loginQuery, []any{hash}, &l.Person, &l.Account, &l.Device, &l.Generation, &l.Thumbprint, &kinds, &l.MustChange, &l.Remind, &l.StartedAt, &l.LastUsed)
 	if err != nil {
 		return appcred.Login{}, mapError(err)
 	}

@@ -79,13 +79,24 @@ func (s *Store) View(ctx context.Context, fn func(devices.Tx) error) error {
 
 // prepared keeps the statements of readings, each prepared once for a connection.
 func (s *Store) prepared(ctx context.Context) *gorm.DB {
-	return s.db.Session(&gorm.Session{Context: context.WithoutCancel(ctx), PrepareStmt: true})
+	return s.db.Session(&gorm.Session{Context: ctx, PrepareStmt: true})
 }
 
-// row asks for one row by a statement of its own: what every request of a phone needs is read without the reflection of
-// a model, which costs more than the reading.
-func (t *tx) row(query string, args ...any) *sql.Row {
-	return t.db.Statement.ConnPool.QueryRowContext(t.db.Statement.Context, query, args...)
+// one asks for one row by a statement of its own, and reads it; where there is none it is sql.ErrNoRows. What every
+// request of a phone needs is read so, without the reflection of a model, which costs more than the reading.
+func (t *tx) one(query string, args []any, into ...any) error {
+	rows, err := t.rows(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	return errors.Join(rows.Scan(into...), rows.Close())
 }
 
 func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {

@@ -144,7 +144,7 @@ func (s *Service) open(ctx context.Context, x *run, f facts, r Release) error {
 	if err := activation.holds(x.Authorisation, r.Secret, kinds(r.Factors), s.Now()); err != nil {
 		return err
 	}
-	if err := s.Factors.Prove(ctx, x.actor, x.Person, x.Device, r.Factors, hex.EncodeToString(name[:])); err != nil {
+	if err := s.Factors.Prove(ctx, x.actor, x.Person, f.device, r.Factors, hex.EncodeToString(name[:])); err != nil {
 		return err
 	}
 	x.activation, x.Activation = name[:], r.Activation

@@ -95,7 +95,7 @@ func NewFactor(kind string, value []byte) Factor {
 // act is bound into what is proved where the kind of factor can do that: it is the name of the activation data
 // (ActivationName), which covers every hash, label, client and secret, and which is taken once.
 type Factors interface {
-	Prove(ctx context.Context, actor ra.Actor, person ra.PersonID, device ra.DeviceID, factors []Factor, act string) error
+	Prove(ctx context.Context, actor ra.Actor, person ra.PersonID, device ra.DeviceFacts, factors []Factor, act string) error
 }
 
 // Client is a system that may ask for signatures.

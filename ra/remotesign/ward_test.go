@@ -62,7 +62,7 @@ func (s systems) Client(_ context.Context, id remotesign.ClientID) (remotesign.C
 // password is a judge of holders who knows one password.
 type password string
 
-func (p password) Prove(_ context.Context, _ ra.Actor, _ ra.PersonID, _ ra.DeviceID, factors []remotesign.Factor, purpose string) error {
+func (p password) Prove(_ context.Context, _ ra.Actor, _ ra.PersonID, _ ra.DeviceFacts, factors []remotesign.Factor, purpose string) error {
 	if len(factors) == 1 && factors[0].Kind == "password" && string(factors[0].Value.Bytes()) == string(p) && purpose != "" {
 		return nil
 	}

@@ -61,7 +61,7 @@ func appendEvents(db *gorm.DB, events []ra.Event) error {
 		seq  int64
 		prev []byte
 	)
-	if err := tx.row(query).Scan(&seq, &prev); err != nil {
+	if err := tx.one(query, nil, &seq, &prev); err != nil {
 		return err
 	}
 	for _, e := range events {

@@ -239,7 +239,7 @@ func (tx *Tx) CertificateState(id ra.CertificateID) (s ra.CertificateState, err 
 	if tx.s.dialect == migrations.Postgres && !tx.reads {
 		query += " FOR SHARE"
 	}
-	err = tx.row(query, string(id)).Scan(&s)
+	err = tx.one(query, []any{string(id)}, &s)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}

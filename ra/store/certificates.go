@@ -44,7 +44,7 @@ const certificateUseQuery = `SELECT id, application_id, person_id, device_id, ge
 // and without what became of it.
 func (tx *Tx) CertificateUse(id ra.CertificateID) (c ra.Certificate, err error) {
 	var scope []byte
-	err = tx.row(certificateUseQuery, string(id)).Scan(&c.ID, &c.ApplicationID, &c.PersonID, &c.DeviceID, &c.Generation, &c.Institution, &scope, &c.KeyDesign,
+	err = tx.one(certificateUseQuery, []any{string(id)}, &c.ID, &c.ApplicationID, &c.PersonID, &c.DeviceID, &c.Generation, &c.Institution, &scope, &c.KeyDesign,
 		&c.Serial, &c.IssuerKey, &c.NotBefore, &c.NotAfter, &c.State)
 	if err == nil {
 		err = json.Unmarshal(scope, &c.Scope)
@@ -106,8 +106,8 @@ func (tx *Tx) SaveHolderKey(a ra.Application, k hsm.WrappedKey, at time.Time) er
 
 // HolderKey is the wrapped key of an application.
 func (tx *Tx) HolderKey(id ra.ApplicationID) (k hsm.WrappedKey, err error) {
-	err = tx.row("SELECT generation, algorithm, blob, spki, mac FROM holder_keys WHERE application_id = $1", string(id)).
-		Scan(&k.Generation, &k.Algorithm, &k.Blob, &k.SPKI, &k.MAC)
+	err = tx.one("SELECT generation, algorithm, blob, spki, mac FROM holder_keys WHERE application_id = $1", []any{string(id)},
+		&k.Generation, &k.Algorithm, &k.Blob, &k.SPKI, &k.MAC)
 	return k, mapError(err)
 }
 

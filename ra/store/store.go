@@ -41,11 +41,13 @@ type Store struct {
 	rand     io.Reader
 	together *together
 	commits  *commits
+	kept     *kept
 }
 
 // New makes a store over an open database.
 func New(db *DB, registry Registry, enqueue Enqueuer, sealer Sealer, now func() time.Time, rand io.Reader) *Store {
-	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, sealer: sealer, now: now, rand: rand, together: newTogether(), commits: newCommits()}
+	return &Store{db: db.Gorm, dialect: db.Dialect, registry: registry, enqueue: enqueue, sealer: sealer, now: now, rand: rand, together: newTogether(), commits: newCommits(),
+		kept: newKept(db.SQL)}
 }
 
 func (s *Store) newID() (string, error) { return ra.NewID(s.now(), s.rand) }
@@ -101,13 +103,24 @@ func (tx *Tx) Audit(e ra.Event) error {
 	return nil
 }
 
-// row asks for one row by a statement of its own: what every signature needs is read and written without the reflection of
-// a model, which costs more than the reading.
-func (tx *Tx) row(query string, args ...any) *sql.Row {
-	return tx.db.Statement.ConnPool.QueryRowContext(tx.db.Statement.Context, query, args...)
+// one asks for one row by a statement of its own, and reads it; where there is none it is sql.ErrNoRows. What every
+// signature needs is read and written so, without the reflection of a model, which costs more than the reading.
+func (tx *Tx) one(query string, args []any, into ...any) error {
+	rows, err := tx.db.Statement.ConnPool.QueryContext(tx.db.Statement.Context, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	return errors.Join(rows.Scan(into...), rows.Close())
 }
 
-// write is row for a statement that changes something. It tells how many rows it changed.
+// write carries out a statement that changes something, and tells how many rows it changed.
 func (tx *Tx) write(query string, args ...any) (int64, error) {
 	res, err := tx.db.Statement.ConnPool.ExecContext(tx.db.Statement.Context, query, args...)
 	if err != nil {

@@ -50,8 +50,8 @@ func (s *Store) Before(ctx context.Context, r Sent, now time.Time) (*Answer, err
 		media        sql.NullString
 		until        sql.NullTime
 	)
-	err := s.prepared(ctx).Statement.ConnPool.QueryRowContext(context.WithoutCancel(ctx), sentBefore, nonceHash(r.KeyHash, r.Nonce), r.Principal, r.Key).
-		Scan(&used, &body, &status, &media, &answer, &until)
+	tx := &Tx{db: s.prepared(ctx), s: s, reads: true}
+	err := tx.one(sentBefore, []any{nonceHash(r.KeyHash, r.Nonce), r.Principal, r.Key}, &used, &body, &status, &media, &answer, &until)
 	switch {
 	case err != nil:
 		return nil, mapError(err)

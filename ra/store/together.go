@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"gorm.io/gorm"
 
+	"certwindow/migrations"
 	"certwindow/ra"
 )
 
 // maxTogether bounds how many transactions are joined, and togetherTime how long the joined one may take.
 const (
 	maxTogether  = 64
+	togetherTime = 10 * time.Second
 )
 
 // together joins the transactions of those who wait at the same time into one, so that what costs most of a small
@@ -44,8 +47,8 @@ func newTogether() *together { return &together{turn: make(chan struct{}, 1)} }
 
 // Together is Update, perhaps in one transaction with others that wait at the same time. It returns after the commit,
 // and each caller gets its own outcome: where one of them fails, all are carried out by themselves. fn may run more
-// than once, each time from the beginning. A caller who gives up does not take the others along, so that the end of
-// ctx ends nothing.
+// than once, each time from the beginning. No job can be enqueued in it. A caller who gives up does not take the others
+// along, so that the end of ctx ends nothing.
 func (s *Store) Together(ctx context.Context, fn func(*Tx) error) error {
 	g, mine := s.together, &joined{fn, make(chan error, 1)}
 	g.mu.Lock()
@@ -61,10 +64,9 @@ func (s *Store) Together(ctx context.Context, fn func(*Tx) error) error {
 	}
 }
 
-// prepared keeps the statements that are needed over and over, each prepared once for a connection. No job can be
-// enqueued in its transactions.
+// prepared keeps the statements that are needed over and over, each prepared once for a connection.
 func (s *Store) prepared(ctx context.Context) *gorm.DB {
-	return s.db.Session(&gorm.Session{Context: context.WithoutCancel(ctx), PrepareStmt: true})
+	return s.db.Session(&gorm.Session{Context: ctx, PrepareStmt: true})
 }
 
 // carryOut takes those who wait, gives each its outcome, and gives the turn back.
@@ -79,7 +81,13 @@ func (s *Store) carryOut(ctx context.Context) {
 	if n == 0 {
 		return
 	}
-	db := s.prepared(ctx)
+	if s.dialect == migrations.Postgres { // SQLite bounds its waiting by itself, and a deadline costs it a goroutine at each statement
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, togetherTime)
+		defer stop()
+	}
+	db := s.db.Session(&gorm.Session{Context: ctx, NewDB: true})
+	db.Statement.ConnPool = s.kept
 	err := s.update(db, func(tx *Tx) error {
 		for _, b := range batch {
 			if err := b.safely(tx); err != nil {

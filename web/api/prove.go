@@ -12,7 +12,7 @@ import (
 type Factors struct{ Accounts *appcred.Service }
 
 // Prove implements remotesign.Factors. What is wrong is told, and counted: the holder has signed in before.
-func (f Factors) Prove(ctx context.Context, _ ra.Actor, person ra.PersonID, device ra.DeviceID, factors []remotesign.Factor, act string) error {
+func (f Factors) Prove(ctx context.Context, _ ra.Actor, person ra.PersonID, device ra.DeviceFacts, factors []remotesign.Factor, act string) error {
 	given := make([]appcred.Proof, 0, len(factors))
 	for _, x := range factors {
 		given = append(given, appcred.Proof{Kind: x.Kind, Value: appcred.Secret(x.Value.Bytes()), Signature: x.Signature})
