@@ -109,7 +109,7 @@ type Tx interface {
 	// PersonOfCard is the one whose card names this holder.
 	PersonOfCard(holder string) (p ra.PersonFacts, found bool, err error)
 	Contact(id ra.PersonID) (Contact, error)
-	HolderFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)
+	UserFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error)
 	DeviceFacts(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceFacts, error)
 	AppFacts(id ra.DeviceID) (ra.AppFacts, error)
 	AcceptedBiometrics(code ra.InstitutionCode) ([]string, error)

@@ -114,7 +114,7 @@ func (s *Service) admit(ctx context.Context, event ra.Event, a Account, d ra.Dev
 
 // user refuses whoever is no registered user of the device, or practises nowhere any more (HCA-7.3, HCA-3.7).
 func (s *Service) user(tx Tx, person ra.PersonID, device ra.DeviceID) (ra.DeviceFacts, error) {
-	h, err := tx.HolderFacts(device, person)
+	h, err := tx.UserFacts(device, person)
 	if err != nil {
 		return ra.DeviceFacts{}, err
 	}

@@ -70,8 +70,8 @@ func (t accountTx) DeviceFacts(id ra.DeviceID, seenFrom ra.PersonID) (ra.DeviceF
 	return t.s.DeviceFacts(t.db, id, seenFrom)
 }
 
-func (t accountTx) HolderFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error) {
-	return t.s.HolderFacts(t.db, id, person)
+func (t accountTx) UserFacts(id ra.DeviceID, person ra.PersonID) (ra.HolderFacts, error) {
+	return t.s.UserFacts(t.db, id, person)
 }
 
 func (t accountTx) AcceptedBiometrics(code ra.InstitutionCode) ([]string, error) {

@@ -116,12 +116,13 @@ func (x *exchanger) ECDH(remote *ecdh.PublicKey) (shared []byte, err error) {
 		if err != nil {
 			return err
 		}
+		// It is read at once and destroyed, so it is no private object: those a module encrypts in its memory first.
 		params := pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, remote.Bytes())
 		h, err := s.ctx.DeriveKey(s.h, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDH1_DERIVE, params)}, key, []*pkcs11.Attribute{
 			attr(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 			attr(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
 			attr(pkcs11.CKA_TOKEN, false),
-			attr(pkcs11.CKA_PRIVATE, true),
+			attr(pkcs11.CKA_PRIVATE, false),
 			attr(pkcs11.CKA_SENSITIVE, false),
 			attr(pkcs11.CKA_EXTRACTABLE, true),
 			attr(pkcs11.CKA_VALUE_LEN, 32),

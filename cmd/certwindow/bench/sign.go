@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,7 +59,7 @@ func signing(ctx context.Context, o Options) ([]Figure, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	tok, err := openToken(ctx, o.Module, dir, atOnce)
+	tok, err := openToken(ctx, o.Module, dir, runtime.NumCPU()) // SoftHSM computes on our own cores
 	if err != nil {
 		return nil, err
 	}
