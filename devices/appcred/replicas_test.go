@@ -256,7 +256,7 @@ func TestStopIsSeenAcrossReplicas(t *testing.T) {
 					t.Error("a login goes on after the account was stopped")
 				}
 			}
-			if err := there.ProveAct(t.Context(), w.chen, w.tablet, []appcred.Proof{pw("correct horse")}, "an act"); ra.AsError(err).Code != "account-stopped" {
+			if err := there.ProveAct(t.Context(), w.chen, w.facts(w.tablet, w.chen), []appcred.Proof{pw("correct horse")}, "an act"); ra.AsError(err).Code != "account-stopped" {
 				t.Errorf("a signature after the stop: %v", err)
 			}
 			if _, err := here.ResetByCard(t.Context(), w.phone, appcred.Card{Holder: "1000"}, "correct horse"); err != nil {

@@ -96,7 +96,7 @@ func userFacts(db *gorm.DB, query string, r *holderRow, into []any, id ra.Device
 	if err := rows.Err(); err != nil {
 		return f, mapError(err)
 	}
-	if !found {
+	if !found || !r.active.Valid {
 		return f, mapError(gorm.ErrRecordNotFound)
 	}
 	f.Device, f.Active = r.device, r.active.Bool
