@@ -76,10 +76,10 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 		""},
 
 	"HCA-6.0": {"policy.SameBinding policy.KeyProof ra/enrol.(*Service).SubmitRequest ra/enrol.(*Service).SubmitSecret",
-		"policy.TestSameBinding ra/enrol.TestKeyAtItsTime ra/enrol.TestRequestOfAPhone devices/store.TestBoundAnew web/api.TestHoldersKeyIsAttested",
+		"policy.TestSameBinding ra/enrol.TestKeyAtItsTime ra/enrol.TestRequestOfAPhone devices/store.TestBoundAnew web/api.TestHoldersKeyIsAttested web/api.TestAndroidAttestationsRefused",
 		""},
 	"HCA-6.1": {"policy.KeyProof policy.DeviceKey policy.AppOnDevice ra/enrol.(*Service).SubmitRequest devices.(*Service).PresentBinding",
-		"policy.TestKeyProofFloor web/api.TestDeviceKeyIsAttested web/api.TestHoldersKeyIsAttested",
+		"policy.TestKeyProofFloor web/api.TestDeviceKeyIsAttested web/api.TestHoldersKeyIsAttested web/api.TestAppleAttestationsRefused cmd/certwindow/config.TestProductionDemandsVerifiedBoot",
 		""},
 	"HCA-6.2": {"policy.KeyProof ra/enrol.(*Service).SubmitRequest",
 		"policy.TestKeyProofFloor web/api.TestHoldersKeyIsAttested devices/attest.TestChipStatement",
