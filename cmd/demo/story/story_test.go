@@ -12,7 +12,8 @@ const life = 6 * time.Second
 
 // The whole story, from the first set-up to the evidence of an enrolment years later, holds on each database; on
 // PostgreSQL also with two servers that share database and token, each request going to the next of them
-// (HCA-3.3, HCA-3.6, HCA-5.1.1, HCA-7.2, HCA-7.5, HCA-8.1.4, HCA-8.2.6, HCA-8.2.7). Neither logs nor database show whom it was about.
+// (HCA-3.3, HCA-3.6, HCA-5.1.1, HCA-6.3.5, HCA-6.3.7, HCA-7.2, HCA-7.3, HCA-7.5, HCA-8.1.4). Neither logs nor database show
+// whom it was about, nor a password, code, token or key of anybody's (HCA-8.1.5, HCA-8.2.6, HCA-8.2.7).
 func TestStory(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
