@@ -191,6 +191,7 @@ type Tx interface {
 	CheckInTx
 	ContinuityTx
 	NoticeTx
+	PushTx
 	UnmaskTx
 	RetentionTx
 

@@ -102,6 +102,9 @@ func (t *tx) UpdateDevice(d devices.Device, from ra.DeviceState) error {
 		at := copied.UTC()
 		copied = &at
 	}
+	if err := t.endPush(d.ID, d.State == ra.DeviceBound, d.Generation); err != nil {
+		return err
+	}
 	return guarded(t.db.Model(&device{}).Where("id = ? AND state = ?", d.ID, from).
 		Select("state", "generation", "key_spki", "key_hash", "updated_at", "copied_at").
 		Updates(&device{State: d.State, Generation: d.Generation, KeySPKI: d.KeySPKI, KeyHash: d.KeyHash, CopiedAt: copied, UpdatedAt: t.s.now().UTC()}))

@@ -36,6 +36,13 @@ type Bulk struct {
 	Bulk string `json:"bulk"`
 }
 
+// Wake has the app of a device look at the window, or those of all devices of a person.
+type Wake struct {
+	Device ra.DeviceID `json:"device,omitempty"`
+	Person ra.PersonID `json:"person,omitempty"`
+}
+
+func (Wake) Kind() string       { return "wake" }
 func (Import) Kind() string     { return "import" }
 func (Bulk) Kind() string       { return "bulk" }
 func (Exchange) Kind() string   { return "exchange" }

@@ -237,6 +237,31 @@ func TestRoomIsBounded(t *testing.T) {
 	}
 }
 
+// What begins to wait has the app woken by a job of the same transaction, also of a joined one, and what comes together wakes it
+// once; nothing is enqueued where no apps are woken.
+func TestAppsAreCalled(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := storetest.NewWorld(t, db)
+		ask(t, w, "somebody")
+		if n := w.Jobs(t, "wake"); n != 0 {
+			t.Errorf("%d jobs without being asked for", n)
+		}
+		w.Store.CallPhones()
+		for range 3 {
+			id, now := w.ID(t), w.Clock.Now()
+			err := w.Store.Together(t.Context(), func(tx *store.Tx) error {
+				return tx.InsertAccessRequest(oauth.Request{ID: id, BrowserHash: []byte(id), Client: "his", Person: "somebody", Standing: oauth.Pending, CreatedAt: now, ExpiresAt: now.Add(time.Minute)})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := w.Jobs(t, "wake"); n != 1 {
+			t.Errorf("%d jobs, want one", n)
+		}
+	})
+}
+
 // broken is a database that is away until it is mended.
 type broken struct {
 	news.Store

@@ -53,28 +53,34 @@ func (g *Gateway) Deliver(ctx context.Context, channel string, m Message) error 
 	if err != nil {
 		return err
 	}
+	status, err := g.post(ctx, m.ID, body)
+	if err == nil && status/100 != 2 {
+		err = fmt.Errorf("notify: the gateway answered %d", status)
+	}
+	return err
+}
+
+// post signs a webhook, sends it and gives the answer's status.
+func (g *Gateway) post(ctx context.Context, id string, body []byte) (status int, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	at := strconv.FormatInt(g.now().Unix(), 10)
 	mac := hmac.New(sha256.New, g.secret)
-	io.WriteString(mac, m.ID+"."+at+".")
+	io.WriteString(mac, id+"."+at+".")
 	mac.Write(body)
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Webhook-Id", m.ID)
+	r.Header.Set("Webhook-Id", id)
 	r.Header.Set("Webhook-Timestamp", at)
 	r.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	res, err := g.http.Do(r)
 	if err != nil {
-		return fmt.Errorf("notify: the gateway does not answer") // the cause would hold its address and no more
+		return 0, fmt.Errorf("notify: the gateway does not answer") // the cause would hold its address and no more
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be used again
-	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("notify: the gateway answered %d", res.StatusCode)
-	}
-	return nil
+	return res.StatusCode, nil
 }
 
 // ByAddress sends mail to who has a mail address, and hands the rest to a gateway where there is one.

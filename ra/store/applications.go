@@ -5,6 +5,7 @@ import (
 
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/jobs"
 	"certwindow/ra/news"
 )
 
@@ -47,6 +48,9 @@ func (tx *Tx) UpdateApplication(a ra.Application, from ra.ApplicationState) erro
 	}
 	if a.State != from && (a.State == ra.AppAwaitingKey || from == ra.AppAwaitingKey) {
 		tx.stir(news.OfDevice(a.DeviceID))
+	}
+	if a.State != from && a.State == ra.AppAwaitingKey {
+		tx.call(jobs.Wake{Device: a.DeviceID})
 	}
 	return guarded(tx.db.Model(&ra.Application{}).Where("id = ? AND state = ?", a.ID, from).
 		Select("*").Omit("id", "created_at", "created_by").UpdateColumns(&a)) // not Updates, which would write its own clock's time

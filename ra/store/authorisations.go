@@ -12,6 +12,7 @@ import (
 	"certwindow/hsm"
 	"certwindow/migrations"
 	"certwindow/ra"
+	"certwindow/ra/jobs"
 	"certwindow/ra/news"
 	"certwindow/ra/remotesign"
 )
@@ -89,6 +90,7 @@ func (tx *Tx) InsertAuthorisation(a remotesign.Authorisation, activation []byte)
 	}
 	if a.State == remotesign.Pending {
 		tx.stir(news.OfDevice(a.Device))
+		tx.call(jobs.Wake{Device: a.Device})
 	}
 	return nil
 }

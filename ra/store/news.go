@@ -10,6 +10,7 @@ import (
 
 	"certwindow/policy"
 	"certwindow/ra"
+	"certwindow/ra/jobs"
 	"certwindow/ra/news"
 	"certwindow/ra/remotesign"
 )
@@ -24,6 +25,16 @@ func (phoneNews) TableName() string { return "phone_news" }
 
 // stir notes that phones which wait on a topic are to look again, once this transaction is committed.
 func (tx *Tx) stir(topics ...news.Topic) { tx.topics = append(tx.topics, topics...) }
+
+// CallPhones has apps woken from now on when something begins to wait for their holders. It is called before the store is used.
+func (s *Store) CallPhones() { s.calls = true }
+
+// call has the app of a device, or those of a person, look, once this transaction is committed.
+func (tx *Tx) call(j jobs.Wake) {
+	if tx.s.calls {
+		tx.calls = append(tx.calls, j)
+	}
+}
 
 // markTopics marks topics at the end of a transaction. The row that holds the log's end is locked by the first mark if the
 // log has not locked it already, so that marks are counted in the order of the commits and no reader overlooks one that

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"certwindow/ra"
+	"certwindow/ra/jobs"
 	"certwindow/ra/news"
 	"certwindow/ra/oauth"
 	"certwindow/ra/remotesign"
@@ -109,6 +110,7 @@ func (r accessRequest) request() oauth.Request {
 func (tx *Tx) InsertAccessRequest(r oauth.Request) error {
 	if r.Person != "" && r.Authorisation == "" {
 		tx.stir(news.OfPerson(r.Person))
+		tx.call(jobs.Wake{Person: r.Person})
 	}
 	return tx.db.Create(&accessRequest{ID: r.ID, BrowserHash: r.BrowserHash, Client: r.Client, Redirect: r.Redirect, Scope: r.Scope, State: r.State,
 		Challenge: r.Challenge, Rich: r.Rich, PersonID: r.Person, AuthorisationID: r.Authorisation, ShortCode: r.ShortCode, Standing: r.Standing,

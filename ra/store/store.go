@@ -42,6 +42,7 @@ type Store struct {
 	together *together
 	commits  *commits
 	kept     *kept
+	calls    bool // see CallPhones
 }
 
 // New makes a store over an open database.
@@ -59,6 +60,7 @@ type Tx struct {
 	s      *Store
 	events []ra.Event
 	topics []news.Topic // that phones wait on
+	calls  []jobs.Wake  // for apps that do not
 	reads  bool         // a View: nothing is written
 }
 
@@ -77,6 +79,11 @@ func (s *Store) update(db *gorm.DB, fn func(*Tx) error) error {
 		}
 		if err := appendEvents(db, tx.events); err != nil {
 			return err
+		}
+		for _, j := range tx.calls {
+			if err := s.enqueue(db, j); err != nil {
+				return err
+			}
 		}
 		topics := append(tx.topics, topicsOf(tx.events)...)
 		stirred = len(topics) > 0

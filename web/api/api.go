@@ -103,7 +103,7 @@ type Requests interface {
 	ForgetRequests(ctx context.Context, now time.Time) error
 }
 
-// Config is what the API needs of the rest of the house. Every field must be set but MostWaiting and Successions.
+// Config is what the API needs of the rest of the house. Every field must be set but Pushes, MostWaiting and Successions.
 type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -124,6 +124,8 @@ type Config struct {
 	// StatusKey is the public key of status statements, on P-256, and StatusKeyID the kid in their headers.
 	StatusKey   crypto.PublicKey
 	StatusKeyID string
+	// Pushes keep by what apps are woken; nil: none are.
+	Pushes Pushes
 	// MostWaiting is how many phones wait for news at a time in this process; zero: ten thousand.
 	MostWaiting int
 	// Successions are the statements by which status keys named their successors, oldest first (remotesign.Succeed).

@@ -27,6 +27,8 @@ type Apps interface {
 // appRoutes are what a phone asks of its app (HCA-2.6, HCA-7.1, HCA-8.2.1 to HCA-8.2.5).
 var appRoutes = []route{
 	{method: http.MethodPut, path: "/device/check-in", signer: device, do: (*call).putCheckIn},
+	{method: http.MethodPut, path: "/device/push", signer: device, do: (*call).registerPush},
+	{method: http.MethodPost, path: "/device/push/removal", signer: device, do: (*call).removePush, fresh: true},
 	{method: http.MethodGet, path: "/apps", signer: nobody, do: (*call).getApps},
 	{method: http.MethodGet, path: "/notices", signer: nobody, do: (*call).getNotices},
 	{method: http.MethodPost, path: "/notices/{version}/acknowledgement", signer: device, once: true, do: (*call).acknowledge},

@@ -41,6 +41,7 @@ type Config struct {
 	Card      Card      `yaml:"card"`
 	SMTP      SMTP      `yaml:"smtp"`
 	Gateway   Gateway   `yaml:"gateway"`
+	Push      Gateway   `yaml:"push"` // has apps look; none: they ask by themselves
 	Limits    Limits    `yaml:"limits"`
 	Sweep     Sweep     `yaml:"sweep"`
 	Network   Network   `yaml:"network"`
@@ -305,6 +306,8 @@ func (c *Config) check() error {
 	need(level.UnmarshalText([]byte(c.Log)) == nil, "log is %q; it must be debug, info, warn or error", c.Log)
 	need(c.SMTP.Port > 0 && c.SMTP.Port < 1<<16, "smtp.port is %d; it must be between 1 and 65535", c.SMTP.Port)
 	need((c.Gateway.URL == "") == (c.Gateway.SecretFile == ""), "gateway: url and secret_file go together")
+	need((c.Push.URL == "") == (c.Push.SecretFile == ""), "push: url and secret_file go together")
+	need(c.Push.URL == "" || strings.HasPrefix(c.Push.URL, "https://"), "push.url must be https")
 	need(c.Gateway.URL == "" || c.Mode == Development || strings.HasPrefix(c.Gateway.URL, "https://"), "production: gateway.url must be https")
 	need(c.HCA.Adapter == "cmc" || c.HCA.Adapter == "file", "hca.adapter is %q; there are cmc and file", c.HCA.Adapter)
 	need(c.HCA.Adapter == "file" || c.HCA.URL != "", "hca.url is missing")

@@ -146,6 +146,7 @@ func (w *Window) useCases() work.UseCases {
 			_, err := w.Checkpoint(ctx)
 			return err
 		},
+		Wake:   w.wake,
 		Bulk:   func(ctx context.Context, j jobs.Bulk) (time.Duration, error) { return w.Bulk.Work(ctx, j.Bulk) },
 		Import: func(ctx context.Context, j jobs.Import) (time.Duration, error) { return w.Intake.Work(ctx, j.Import) },
 	}
@@ -201,7 +202,11 @@ func (w *Window) handler(pair tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	phone, err := api.New(api.Config{Now: w.now, Log: w.Log, Devices: w.Registry, Authority: w.DeviceCA, Holders: w.Holders, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke, Renewals: w.Renew,
+	var pushes api.Pushes
+	if w.waker != nil {
+		pushes = w.Registry
+	}
+	phone, err := api.New(api.Config{Pushes: pushes, Now: w.now, Log: w.Log, Devices: w.Registry, Authority: w.DeviceCA, Holders: w.Holders, Enrolments: w.Enrol, Delivery: w.Delivery, Certificates: w.Revoke, Renewals: w.Renew,
 		Keys: w.Sign, Access: w.Grants, News: w.Store, Requests: w.Store, StatusKey: w.statusKey, StatusKeyID: ceremony.LabelStatus, Pin: pin,
 		Apps: w.Registry, TrustList: w.trustList.Statement})
 	if err != nil {

@@ -89,6 +89,7 @@ type Window struct {
 	codes     codeSender
 	trust     trust
 	statusKey crypto.PublicKey
+	waker     *notify.Waker // nil: no apps are woken
 	trustList *trustlist.List
 	retained  retained
 	stopping  func() // ends what phones wait for
@@ -195,6 +196,9 @@ func (w *Window) openStores(ctx context.Context) error {
 		return fmt.Errorf("attestation: %w", err)
 	}
 	w.Registry = devices.NewAttesting(register, w.attestor, w.now, rand.Reader)
+	if err := w.openPush(); err != nil {
+		return err
+	}
 	return w.openMessages()
 }
 

@@ -83,6 +83,7 @@ type Window struct {
 	API      *api.API
 	Config   api.Config   // as the running API has it
 	Sweeps   atomic.Int32 // that were started
+	Wakes    []jobs.Wake  // that were enqueued, with Options.Push
 
 	keyring
 	stamper csc.Stamper
@@ -100,6 +101,7 @@ type Options struct {
 	ClosedNetwork []netip.Prefix
 	NoApp         bool        // App is not on file
 	MostWaiting   int         // phones that wait for news; zero: as many as the API's own
+	Push          bool        // apps are woken
 	Stamper       csc.Stamper // nil: the window makes no time stamps
 	Database      string      // its address; empty: a SQLite file of the test's
 }
@@ -159,6 +161,16 @@ func (w *Window) Replica(t testing.TB) *Window {
 	return r
 }
 
+// enqueue keeps what the queue would work.
+func (w *Window) enqueue(_ *gorm.DB, j jobs.Args) error {
+	if wake, ok := j.(jobs.Wake); ok {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.Wakes = append(w.Wakes, wake)
+	}
+	return nil
+}
+
 // Now is the window's clock.
 func (w *Window) Now() time.Time {
 	if w.first != nil {
@@ -182,7 +194,7 @@ func (w *Window) stores(t testing.TB, o Options) {
 		Notice: func(tx *gorm.DB, person ra.PersonID, kind ra.NoticeKind, object string) error {
 			return w.Store.Tell(tx, person, kind, object)
 		}}, w.Now, rand.Reader)
-	w.Store = store.New(w.DB, register, func(*gorm.DB, jobs.Args) error { return nil }, w.sealer, w.Now, rand.Reader)
+	w.Store = store.New(w.DB, register, w.enqueue, w.sealer, w.Now, rand.Reader)
 	w.Register, w.Registry = register, devices.NewAttesting(register, o.Attestor, w.Now, rand.Reader)
 	w.accounts(t, register)
 }
@@ -241,6 +253,10 @@ func (w *Window) useCases(t testing.TB, o Options) {
 	w.Config = api.Config{Now: w.Now, Log: slog.New(slog.DiscardHandler), Devices: w.Registry, Authority: w.authority, Holders: w.Holders, Enrolments: w.Enrol,
 		Delivery: enrol.NewDelivery(store.DeliveryStore{Store: w.Store}, w.Now), Certificates: w.Revoke, Renewals: w.Renew,
 		Keys: w.Sign, News: w.Store, MostWaiting: o.MostWaiting, Requests: w.Store, StatusKey: w.status.Public(), StatusKeyID: StatusKeyID, Apps: w.Registry}
+	if o.Push {
+		w.Store.CallPhones()
+		w.Config.Pushes = w.Registry
+	}
 	trusted, err := trustlist.New(trustlist.Config{Issuer: "https://" + w.Server.Listener.Addr().String(), Key: w.status, KeyID: StatusKeyID,
 		Anchors: []*certpath.Certificate{w.issuer.root(t)}, Now: w.Now})
 	must(t, err)

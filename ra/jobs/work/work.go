@@ -32,6 +32,7 @@ type UseCases struct {
 	Checkpoint func(ctx context.Context, j jobs.Checkpoint) error
 
 	Import func(ctx context.Context, j jobs.Import) (again time.Duration, err error)
+	Wake   func(ctx context.Context, j jobs.Wake) error
 	Bulk   func(ctx context.Context, j jobs.Bulk) (again time.Duration, err error)
 }
 
@@ -116,7 +117,11 @@ func (q *Queue) Stop(ctx context.Context) error { return q.stop(ctx) }
 
 // Enqueue inserts a job in gorm's transaction.
 func (q *Queue) Enqueue(tx *gorm.DB, j jobs.Args) error {
-	conn, ok := tx.Statement.ConnPool.(*sql.Tx)
+	pool := tx.Statement.ConnPool
+	if prepared, ok := pool.(*gorm.PreparedStmtTX); ok {
+		pool, _ = prepared.Tx.(gorm.ConnPool)
+	}
+	conn, ok := pool.(*sql.Tx)
 	if !ok {
 		return fmt.Errorf("work: a job is inserted in a transaction, not in %T", tx.Statement.ConnPool)
 	}
@@ -143,7 +148,18 @@ func releaseOrphans(ctx context.Context, db *store.DB) error {
 // sweepDelay gathers what changes together before a sweep looks. The certificates concerned are unusable at once.
 const sweepDelay = 30 * time.Second
 
+// wakeDelay gathers what comes together before an app is woken, and wakeAttempts is how often that is tried: it would look by
+// itself soon after.
+const (
+	wakeDelay    = time.Second
+	wakeAttempts = 4
+)
+
 func (q *Queue) optsOf(j jobs.Args) *river.InsertOpts {
+	if _, ok := j.(jobs.Wake); ok {
+		return &river.InsertOpts{MaxAttempts: wakeAttempts, ScheduledAt: q.now().Truncate(wakeDelay).Add(2 * wakeDelay),
+			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: wakeDelay}}
+	}
 	if _, ok := j.(jobs.Sweep); ok {
 		return &river.InsertOpts{ScheduledAt: q.now().Truncate(sweepDelay).Add(2 * sweepDelay), UniqueOpts: river.UniqueOpts{ByPeriod: sweepDelay}}
 	}
@@ -173,6 +189,7 @@ func riverConfig(u UseCases, c Config, now func() time.Time) *river.Config {
 	river.AddWorker(workers, &worker[jobs.Lapse]{run: once(u.Lapse)})
 	river.AddWorker(workers, &worker[jobs.Checkpoint]{run: once(u.Checkpoint), timeout: time.Hour})
 	river.AddWorker(workers, &worker[jobs.Import]{run: u.Import})
+	river.AddWorker(workers, &worker[jobs.Wake]{run: once(u.Wake)})
 	river.AddWorker(workers, &worker[jobs.Bulk]{run: u.Bulk})
 	every := func(d time.Duration, j river.JobArgs) *river.PeriodicJob {
 		return river.NewPeriodicJob(river.PeriodicInterval(d), func() (river.JobArgs, *river.InsertOpts) { return j, nil }, nil)
