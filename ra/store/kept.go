@@ -68,6 +68,9 @@ type keptTx struct {
 	pool *kept
 }
 
+// Plain is the transaction itself, for the job queue.
+func (t *keptTx) Plain() *sql.Tx { return t.Tx }
+
 // ExecContext implements gorm.ConnPool.
 func (t *keptTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if stmt := t.pool.find(query); stmt != nil {

@@ -47,8 +47,8 @@ func newTogether() *together { return &together{turn: make(chan struct{}, 1)} }
 
 // Together is Update, perhaps in one transaction with others that wait at the same time. It returns after the commit,
 // and each caller gets its own outcome: where one of them fails, all are carried out by themselves. fn may run more
-// than once, each time from the beginning. No job can be enqueued in it. A caller who gives up does not take the others
-// along, so that the end of ctx ends nothing.
+// than once, each time from the beginning. A caller who gives up does not take the others along, so that the end of ctx
+// ends nothing.
 func (s *Store) Together(ctx context.Context, fn func(*Tx) error) error {
 	g, mine := s.together, &joined{fn, make(chan error, 1)}
 	g.mu.Lock()

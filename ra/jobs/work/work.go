@@ -118,8 +118,8 @@ func (q *Queue) Stop(ctx context.Context) error { return q.stop(ctx) }
 // Enqueue inserts a job in gorm's transaction.
 func (q *Queue) Enqueue(tx *gorm.DB, j jobs.Args) error {
 	pool := tx.Statement.ConnPool
-	if prepared, ok := pool.(*gorm.PreparedStmtTX); ok {
-		pool, _ = prepared.Tx.(gorm.ConnPool)
+	if kept, ok := pool.(interface{ Plain() *sql.Tx }); ok { // of store.Together
+		pool = kept.Plain()
 	}
 	conn, ok := pool.(*sql.Tx)
 	if !ok {

@@ -2,8 +2,11 @@ package work_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,6 +184,31 @@ func TestSweepsGather(t *testing.T) {
 		}
 		if d := soonest.Sub(begun); d < 0 || d > 2*time.Minute {
 			t.Errorf("the sweep comes after %s", d)
+		}
+	})
+}
+
+// A transaction that others join inserts jobs as well, and none where it fails.
+func TestJobsOfJoinedTransactions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		q, err := work.NewInserter(db, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := store.New(db, nil, q.Enqueue, nil, time.Now, rand.Reader)
+		fail := errors.New("not done")
+		for n, end := range []error{nil, fail, nil} { // the second and third by statements that are kept
+			err := s.Together(t.Context(), func(tx *store.Tx) error { return errors.Join(tx.Enqueue(jobs.Notice{Notice: fmt.Sprint(n)}), end) })
+			if !errors.Is(err, end) {
+				t.Fatal(err)
+			}
+		}
+		var there []string
+		if err := db.Gorm.Raw("SELECT args FROM river_job ORDER BY id").Scan(&there).Error; err != nil {
+			t.Fatal(err)
+		}
+		if len(there) != 2 || !strings.Contains(there[0], `"0"`) || !strings.Contains(there[1], `"2"`) {
+			t.Errorf("jobs: %q", there)
 		}
 	})
 }
