@@ -149,9 +149,10 @@ func (c *call) idempotencyKey() (string, error) {
 	return keys[0], nil
 }
 
-// asked is what the request asks, so that another one is told from it.
+// asked is what the request asks and which holder is signed in, so that another one is told from it: on a shared device
+// nobody is given the answer to another's request, whose key and body he may have seen (HCA-7.4).
 func (c *call) asked() [32]byte {
-	return sha256.Sum256([]byte(c.Request().Method + "\x00" + c.Request().URL.Path + "\x00" + string(c.body)))
+	return sha256.Sum256([]byte(c.Request().Method + "\x00" + c.Request().URL.Path + "\x00" + string(c.login.Person) + "\x00" + string(c.body)))
 }
 
 // decided tells whether asking again could not change an error.

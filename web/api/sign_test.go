@@ -171,6 +171,31 @@ func TestSignOnce(t *testing.T) {
 	}
 }
 
+// HCA-7.4: on a shared tablet who repeats another holder's request, to the letter and under its key, is not given its answer.
+// The holder himself still is.
+func TestAnotherHoldersAnswer(t *testing.T) {
+	w := phonetest.New(t, phonetest.Options{HSM: true})
+	chen, lin := w.Person(t, 1), w.Person(t, 2)
+	device := w.Device(t, "ICU-01", chen, lin)
+	p := newPhone(t, w)
+	p.bind(device)
+	w.Account(t, chen, "chen")
+	w.Account(t, lin, "lin")
+	p.signIn("chen")
+	c := inHSM(t, w, p, chen, device)
+	path, body, key := "/certificates/"+string(c.ID)+"/signatures", p.signing(c.ID, 1), nonce()
+	first := p.post(path, body, key)
+	if first.status != 200 {
+		t.Fatalf("%d %s", first.status, first.body)
+	}
+	p.signIn("lin")
+	want(t, "another holder repeats it", p.post(path, body, key), 409, "idempotency-key-reused", "")
+	p.signIn("chen")
+	if again := p.post(path, body, key); string(again.body) != string(first.body) {
+		t.Errorf("the holder himself: %d %s", again.status, again.body)
+	}
+}
+
 // HCA-6.3.5: a record system asks, the phone sees everything that is asked and releases it, and the signatures are the
 // system's alone. What was denied is not released any more.
 func TestReleaseForASystem(t *testing.T) {
