@@ -147,10 +147,20 @@ func (tx *Tx) withItems(row signatureAuthorisation) (remotesign.Authorisation, e
 	return a, nil
 }
 
-// PendingOf are a person's authorisations on a device that wait for a decision, oldest first.
+// inTurn are what waits for a person on a device: the oldest of each system, then the second of each, and so on, so that a
+// system which asks without end hides no other's.
+const inTurn = `SELECT id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY client ORDER BY id) AS turn FROM signature_authorisations
+	WHERE device_id = @device AND person_id = @person AND state = 'pending' AND expires_at > @now) AS waiting ORDER BY turn, id LIMIT @limit`
+
+// PendingOf are a person's authorisations on a device that wait for a decision, oldest first. Of more than limit every system
+// has its share.
 func (tx *Tx) PendingOf(device ra.DeviceID, person ra.PersonID, at time.Time, limit int) ([]remotesign.Authorisation, error) {
-	return tx.authorisations(tx.db.Where("device_id = ? AND person_id = ? AND state = ? AND expires_at > ?", device, person, remotesign.Pending, at.UTC()).
-		Order("id").Limit(limit))
+	var ids []string
+	err := tx.db.Raw(inTurn, sql.Named("device", string(device)), sql.Named("person", string(person)), sql.Named("now", at.UTC()), sql.Named("limit", limit)).Scan(&ids).Error
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return tx.authorisations(tx.db.Where("id IN ?", ids).Order("id"))
 }
 
 func (tx *Tx) authorisations(q *gorm.DB) (out []remotesign.Authorisation, err error) {

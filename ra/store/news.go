@@ -85,8 +85,7 @@ func (s *Store) NewsAfter(ctx context.Context, mark int64, limit int) (topics []
 
 // standing reads everything that a phone hears of in one statement, and opens nothing of it. States stand in it as they
 // do in the partial indexes, which is how both databases find them.
-const standing = `SELECT 1 AS kind, id, '' AS state FROM (SELECT id FROM signature_authorisations
-	WHERE device_id = @device AND person_id = @person AND state = 'pending' AND expires_at > @now ORDER BY id LIMIT 20) AS a
+const standing = `SELECT 1 AS kind, id, '' AS state FROM (` + inTurn + `) AS a
 UNION ALL SELECT 2, id, '' FROM (SELECT id FROM access_requests
 	WHERE person_id = @person AND standing = 'pending' AND authorisation_id = '' AND expires_at > @now ORDER BY id LIMIT 20) AS b
 UNION ALL SELECT 3, id, '' FROM (SELECT id FROM applications
@@ -99,6 +98,9 @@ UNION ALL SELECT 5, id, '' FROM (SELECT c.id FROM certificates AS c
 		WHERE f.renews = c.id AND f.renews <> '' AND g.state = 'live') ORDER BY c.id DESC LIMIT 200) AS e
 ORDER BY 1, 2`
 
+// pendingTold is of how many authorisations a phone hears at once.
+const pendingTold = 20
+
 // Standing implements news.Store.
 func (s *Store) Standing(ctx context.Context, h news.Holder, at time.Time) (news.Standing, error) {
 	out := news.NewStanding()
@@ -107,7 +109,7 @@ func (s *Store) Standing(ctx context.Context, h news.Holder, at time.Time) (news
 		ID, State string
 	}
 	err := s.prepared(ctx).Raw(standing, sql.Named("device", string(h.Device)), sql.Named("person", string(h.Person)), sql.Named("generation", h.Generation),
-		sql.Named("institution", string(h.Institution)), sql.Named("now", at.UTC()), sql.Named("renewable", at.Add(policy.RenewalTime).UTC())).Scan(&rows).Error
+		sql.Named("institution", string(h.Institution)), sql.Named("now", at.UTC()), sql.Named("limit", pendingTold), sql.Named("renewable", at.Add(policy.RenewalTime).UTC())).Scan(&rows).Error
 	for _, r := range rows {
 		switch r.Kind {
 		case 1:
