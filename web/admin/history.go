@@ -45,7 +45,7 @@ func (p *page) history(objects ...string) ([]event, error) {
 
 // events puts names and links to rows of the log.
 func (p *page) events(rows []audit.Record) []event {
-	names := map[string]string{}
+	names, codes := map[string]string{}, map[string]string{}
 	out := make([]event, 0, len(rows))
 	for _, r := range rows {
 		e := event{Record: r, Who: r.Actor, Notes: notes(r.Details), Rule: ruleOf(policy.Clause(r.Clause), p.lang)}
@@ -53,6 +53,11 @@ func (p *page) events(rows []audit.Record) []event {
 			e.Who = p.account(names, r.Actor)
 			if p.may(get, "/staff/:id") {
 				e.WhoPath = "/staff/" + r.Actor
+			}
+		}
+		if r.ActorKind == string(ra.ActorDevice) && r.Actor != "" {
+			if e.Who = p.deviceOf(codes, r.Actor); e.Who != r.Actor {
+				e.WhoPath = "/devices/" + r.Actor
 			}
 		}
 		if kind, id, ok := strings.Cut(r.Object, "/"); ok && id != "unknown" && pagesOf[kind] != "" && (p.may(get, pagesOf[kind]+":id") || p.may(get, pagesOf[kind]+":code") || p.may(get, pagesOf[kind]+":name")) {
@@ -71,6 +76,17 @@ func (p *page) account(known map[string]string, id string) string {
 	known[id] = id
 	if st, err := p.site.Accounts.Find(p.ctx(), ra.Actor{Kind: ra.ActorSystem}, ra.StaffID(id)); err == nil {
 		known[id] = st.Account
+	}
+	return known[id]
+}
+
+// deviceOf is what a device is called, asked for once.
+func (p *page) deviceOf(known map[string]string, id string) string {
+	if _, ok := known[id]; !ok {
+		known[id] = id
+		if p.may(get, "/devices/:id") {
+			known[id] = p.deviceCode(id)
+		}
 	}
 	return known[id]
 }

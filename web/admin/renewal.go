@@ -21,6 +21,7 @@ type Renewals interface {
 // renewalLine is a certificate that it is time to renew.
 type renewalLine struct {
 	Certificate ra.Certificate
+	Device      string           // that it is on, by its code
 	Days        int              // left, begun ones counted
 	Application ra.ApplicationID // that renews it already; empty: none
 	Begin       string           // where the application is begun, with the same device, scope and key; empty: not for this one to begin
@@ -42,7 +43,9 @@ func (p *page) renewals(list []ra.Certificate) (out []renewalLine, err error) {
 	}
 	out = slices.DeleteFunc(out, func(l renewalLine) bool { return known[l.Certificate.ID].Done() })
 	slices.SortFunc(out, func(a, b renewalLine) int { return a.Certificate.NotAfter.Compare(b.Certificate.NotAfter) })
+	codes := map[string]string{}
 	for i, l := range out {
+		out[i].Device = p.deviceOf(codes, string(l.Certificate.DeviceID))
 		if r, is := known[l.Certificate.ID]; is && r.Begun() {
 			out[i].Application = r.Application
 		} else if p.may(get, "/applications/new") {

@@ -54,7 +54,7 @@ func TestRenewalThroughThePages(t *testing.T) {
 	if res.Code != http.StatusSeeOther {
 		t.Fatalf("%d %s", res.Code, res.Body)
 	}
-	clerk.has(res.Header().Get("Location"), "所接續的憑證", `/certificates/`+string(id))
+	clerk.has(res.Header().Get("Location"), "換發前的憑證", `/certificates/`+string(id))
 	clerk.has("/persons/"+string(p), begin) // nobody has signed yet
 }
 

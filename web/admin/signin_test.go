@@ -191,13 +191,13 @@ func TestOwnSessions(t *testing.T) {
 	h := build(t)
 	h.wait(policy.MaxIdle) // the sessions that the house was built in are over
 	here := h.signIn(session.Clerk)
-	if body := here.get("/account/sessions").Body.String(); !strings.Contains(body, "沒有在其他地方登入") || strings.Contains(body, `name="session"`) {
+	if body := here.get("/account/sessions").Body.String(); !strings.Contains(body, "沒有在其他瀏覽器登入") || strings.Contains(body, `name="session"`) {
 		t.Errorf("alone:\n%s", body)
 	}
 	there, somebody := h.signIn(session.Clerk), h.signIn(session.Auditor)
 	body := here.get("/account/sessions").Body.String()
 	names := regexp.MustCompile(`name="session" value="([0-9a-f]{16})"`).FindAllStringSubmatch(body, -1)
-	if len(names) != 1 || !strings.Contains(body, "192.0.2.1") || !strings.Contains(body, "目前的瀏覽器") {
+	if len(names) != 1 || !strings.Contains(body, "192.0.2.1") || !strings.Contains(body, "目前使用中") {
 		t.Fatalf("%d other sessions:\n%s", len(names), body)
 	}
 	end := func(b *browser, password string) int {

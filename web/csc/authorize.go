@@ -252,7 +252,7 @@ func (c *call) beginAuthorize() error {
 	if w.asked.Scope == oauth.Service {
 		w.asked.Account = strings.ToLower(strings.TrimSpace(f.Get("account")))
 		if !accountForm.MatchString(w.asked.Account) || !utf8.ValidString(w.asked.Account) {
-			return c.show(http.StatusBadRequest, "ask", view{Client: w.client, Fields: w.fields, Wrong: true, Lang: language(f.Get("lang"), c.Request().Header.Get("Accept-Language"))})
+			return c.show(http.StatusBadRequest, "ask", view{Client: w.client, Fields: w.fields, Wrong: true, Account: w.asked.Account, Lang: language(f.Get("lang"), c.Request().Header.Get("Accept-Language"))})
 		}
 		if !c.api.byAccount.Take(w.asked.Account, c.api.Now()) {
 			return tooMany()

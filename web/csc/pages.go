@@ -9,11 +9,16 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"certwindow/policy"
+	"certwindow/ra"
+	"certwindow/web/problem"
 )
 
 //go:embed page.html
@@ -63,7 +68,12 @@ type view struct {
 	Code       string
 	Refresh    bool
 	Wrong      bool
-	Problem    string
+	Account    string // as it was typed
+	Problem    string // in the page's language
+	Clause     policy.Clause
+	Detail     string // in English, where the page is not
+	Request    string // id to read out on the telephone
+	Switch     string // address of the page in the other language; empty: it has none
 	Fields     url.Values
 	Lang       string
 	Page       string
@@ -72,14 +82,16 @@ type view struct {
 
 // words of the pages, in both languages.
 var words = map[string]map[string]string{
-	"zh-Hant-TW": {"title": "以手機同意", "asks": "要求代表您連線到簽章服務。", "signs": "要求以您的憑證簽章，份數：", "account": "您的帳號", "accountHint": "與手機應用程式登入時相同。此頁不會要求密碼。",
-		"go": "送到我的手機", "approve": "請在手機上同意", "code": "兩邊顯示的號碼必須相同：", "waiting": "等待您在手機上回覆，此頁會自動更新。", "differs": "號碼不同，或不是您要求的，請在手機上拒絕。",
-		"wrong": "帳號格式不正確，請重新輸入。", "failed": "無法繼續", "nothing": "未作任何變更，請回到原系統重新開始。"},
-	"en": {"title": "Approve on your phone", "asks": "asks for access to the signing service on your behalf.", "signs": "asks for signatures with your certificate. Number of documents:",
+	"zh-Hant-TW": {"title": "在手機上同意", "asks": "要求以您的名義使用簽章服務。", "signs": "要求以您的憑證簽署文件，份數：", "signing": "要求以您的憑證簽署文件。", "account": "您的帳號", "accountHint": "與手機應用程式登入時的帳號相同。本頁不會要求密碼。",
+		"go": "送到我的手機", "approve": "請在手機上同意", "code": "本頁與手機顯示的號碼必須相同：", "waiting": "等候您在手機上回覆，本頁會自動更新。", "differs": "號碼不同或並非您本人要求時，請在手機上拒絕。",
+		"wrong": "帳號為 3 至 32 個小寫英文字母、數字、句點、連字號或底線。", "failed": "無法繼續", "nothing": "未做任何變更，請回到原系統重新開始。",
+		"request": "查詢編號", "other": "English", "otherLang": "en"},
+	"en": {"title": "Approve on your phone", "asks": "asks for access to the signing service on your behalf.", "signs": "asks for signatures with your certificate. Number of documents:", "signing": "asks for signatures with your certificate.",
 		"account": "Your account", "accountHint": "The same as in the app on your phone. This page never asks for a password.", "go": "Send to my phone", "approve": "Approve on your phone",
 		"code": "Both screens must show the same code:", "waiting": "Waiting for your answer on the phone. This page reloads by itself.",
-		"differs": "If the codes differ, or you did not ask for this, refuse on the phone.", "wrong": "This is no account's form. Type it again.", "failed": "This cannot go on",
-		"nothing": "Nothing was changed. Begin again in the system that you came from."},
+		"differs": "If the codes differ, or you did not ask for this, refuse on the phone.", "wrong": "An account has 3 to 32 lower-case letters, digits, dots, hyphens or underscores.", "failed": "This cannot go on",
+		"nothing": "Nothing was changed. Begin again in the system that you came from.",
+		"request": "Request id", "other": "中文", "otherLang": "zh-Hant-TW"},
 }
 
 // language is what was asked for, or the browser's, or Chinese.
@@ -100,6 +112,7 @@ const pagePolicy = "default-src 'none'; style-src 'self'; form-action 'self'; ba
 
 func (c *call) show(status int, page string, v view) error {
 	v.Page, v.Name, v.Words = page, c.api.Name, words[v.Lang]
+	v.Switch = c.inOther(v)
 	var out bytes.Buffer
 	if err := c.api.pages.text.Execute(&out, v); err != nil {
 		return err
@@ -117,7 +130,45 @@ func (c *call) errorPage(err error) error {
 		return c.Redirect(http.StatusFound, to.to)
 	}
 	status, f := failureOf(err)
-	return c.show(status, "failed", view{Problem: f.Description, Lang: language(c.QueryParam("lang"), c.Request().Header.Get("Accept-Language"))})
+	v := view{Problem: f.Description, Request: problem.RequestID(c), Lang: language(c.QueryParam("lang"), c.Request().Header.Get("Accept-Language"))}
+	if v.Lang != "en" {
+		e := ra.AsError(err)
+		v.Problem, v.Clause, v.Detail = inChinese(e), e.Clause, f.Description
+	}
+	return c.show(status, "failed", v)
+}
+
+// chinese says what went wrong by the error's code.
+var chinese = map[string]string{"client-unknown": "這個系統未登記於本服務窗口，或已停用。", "not-found": "這個瀏覽器沒有這項要求，或時限已過。", "moved-on": "這項要求先前已回覆。",
+	"cross-origin": "這項要求來自其他網站的頁面。", "too-many": "要求次數過多，請稍候再試。"}
+
+// inChinese is an error as a holder reads it who did not ask for English; what is meant for whoever builds the system
+// stands below it.
+func inChinese(e *ra.Error) string {
+	text, ok := chinese[e.Code]
+	switch {
+	case ok:
+		return text
+	case e.Clause != "":
+		return "規定不允許這項要求。"
+	case e.Kind == ra.KindUnavailable || e.Kind == ra.KindInternal:
+		return "系統暫時無法處理這項要求。"
+	}
+	return "原系統送來的要求不正確。"
+}
+
+// inOther is the address of a page in the other language: of what the browser asked for, or asks for again where a form was
+// sent back.
+func (c *call) inOther(v view) string {
+	q := c.Request().URL.Query()
+	switch {
+	case len(v.Fields) > 0:
+		q = maps.Clone(v.Fields)
+	case c.Request().Method != http.MethodGet:
+		return ""
+	}
+	q.Set("lang", v.Words["otherLang"])
+	return "?" + q.Encode()
 }
 
 func (c *call) style() error { return c.kept("text/css; charset=utf-8", pageStyle) }

@@ -31,7 +31,8 @@ func TestSignInByCard(t *testing.T) {
 
 			other := w.newTab(t, lang)
 			other.byCard()
-			other.to("/password")
+			other.to("/account/sessions")
+			other.inspect("two sessions", 200)
 			other.enter(`form[action="/logout/everywhere"] button`)
 			other.until("being signed out", `location.pathname === "/login"`)
 

@@ -44,7 +44,7 @@ func TestWork(t *testing.T) {
 				name string
 				do   func(*office)
 			}{
-				{"import", (*office).imports}, {"revocation", (*office).revokesByTwo}, {"exemption", (*office).exempts}, {"setting", (*office).tightens},
+				{"import", (*office).imports}, {"revocation", (*office).revokesByTwo}, {"dispute", (*office).settles}, {"ceremony", (*office).plansCeremony}, {"exemption", (*office).exempts}, {"setting", (*office).tightens},
 				{"app", (*office).putsAppOnFile}, {"account", (*office).makesAccount}, {"unmask one", (*office).unmasksOne}, {"unmask a list", (*office).unmasksList},
 				{"remind", (*office).reminds}, {"revoke many", (*office).revokesMany}, {"audit log", (*office).readsLog}, {"reports", (*office).reads},
 				{"search", (*office).searches}, {"institution", (*office).stopsInstitution}, {"leaving", (*office).endsPractice},

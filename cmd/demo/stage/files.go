@@ -86,7 +86,7 @@ database: "{{.Database}}"
 window: {institution: "{{.Window}}", name: {{.Name}}}
 hsm: {module: {{.Module}}, token: {{.Token}}, pin_file: user.pin}
 hca:
-  adapter: cmc
+  adapter: {{if .Carried}}file{{else}}cmc{{end}}
   url: {{.CMC}}
   tls_roots: hca/tls-root.pem
   anchors: hca/root.pem
@@ -149,6 +149,6 @@ func (s *Stage) writeConfig(r *replica) error {
 		return err
 	}
 	err = configTemplate.Execute(f, map[string]any{"Listen": r.listen, "Ready": r.ready, "URL": s.URL, "Database": database, "Window": Window, "Name": windowName,
-		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "MessageLife": life, "Stamps": s.stamps.address()})
+		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "MessageLife": life, "Stamps": s.stamps.address(), "Carried": s.carried})
 	return errors.Join(err, f.Close())
 }

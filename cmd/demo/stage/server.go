@@ -82,6 +82,25 @@ func (s *Stage) down(r *replica) (p *process) {
 	return p
 }
 
+// Carry has the servers start anew so that a person carries their requests to the HCA and its answers back (HCA-3.3), or so
+// that they ask it themselves again.
+func (s *Stage) Carry(ctx context.Context, byHand bool) error {
+	s.StopServer()
+	s.carried = byHand
+	for _, r := range s.servers {
+		if err := s.writeConfig(r); err != nil {
+			return err
+		}
+	}
+	return s.StartServer(ctx)
+}
+
+// AnswerFiles has the HCA answer every request in one folder with a file in another.
+func (s *Stage) AnswerFiles(ctx context.Context, requests, answers string) error {
+	_, err := s.Run(ctx, "hcasim", "answer", "--dir", s.path("hca"), "--in", requests, "--out", answers)
+	return err
+}
+
 // ServeAt starts one more server on the same database and token, on a free port of another address of this machine, and
 // returns where it answers. It ends with the stage.
 func (s *Stage) ServeAt(ctx context.Context, host string) (string, error) {

@@ -64,6 +64,7 @@ type Stage struct {
 	stamps    *authority // nil: there is none
 	agent     *process
 	counter   Counter
+	carried   bool // a person carries requests to the HCA and its answers back
 	hcaReady  string
 	tokens    map[string]string // folder of each IC card, by its label
 }

@@ -14,6 +14,9 @@ type Newcomer struct {
 	Person, Device string // ids in the window
 	Name, Code     string // what the person and the device are called
 	Certificates   []string
+
+	who person
+	on  device
 }
 
 // Welcome registers the n-th newcomer, n from 1 to 99, and enrols as many certificates on his phone as are asked for. All
@@ -25,9 +28,9 @@ func (s *Story) Welcome(ctx context.Context, n, certificates int) (x Newcomer, e
 	if err := s.welcome(ctx, &p, &d, fmt.Sprintf("newcomer.%d", n)); err != nil {
 		return x, err
 	}
-	x = Newcomer{Person: p.id, Device: d.id, Name: p.name, Code: d.code}
+	x = Newcomer{Person: p.id, Device: d.id, Name: p.name, Code: d.code, who: p, on: d}
 	for range certificates {
-		application, _, err := s.consent(ctx, wish{p, d, []string{"EMR-SIGN"}, "hsm"})
+		application, err := s.apply(ctx, x)
 		if err != nil {
 			return x, err
 		}
@@ -38,6 +41,20 @@ func (s *Story) Welcome(ctx context.Context, n, certificates int) (x Newcomer, e
 		x.Certificates = append(x.Certificates, certificate)
 	}
 	return x, nil
+}
+
+// Apply has a newcomer's card consent to one certificate more, and returns the application that then goes to the HCA. All
+// cards are in their readers afterwards.
+func (s *Story) Apply(ctx context.Context, x Newcomer) (application string, err error) {
+	if err := s.st.StartAgent(ctx); err != nil {
+		return "", err
+	}
+	return s.apply(ctx, x)
+}
+
+func (s *Story) apply(ctx context.Context, x Newcomer) (application string, err error) {
+	application, _, err = s.consent(ctx, wish{x.who, x.on, []string{"EMR-SIGN"}, "hsm"})
+	return application, err
 }
 
 // welcome registers a person with a card, a bound iPhone and an account on it.
