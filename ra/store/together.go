@@ -32,15 +32,15 @@ type joined struct {
 	done chan error
 }
 
-// safely makes a panic of one caller's an error of that caller's alone: it would otherwise end in another's request, and
-// leave everybody else waiting for ever.
-func (j *joined) safely(tx *Tx) (err error) {
+// safely is update that makes a panic an error: it would otherwise end in the request of whoever carries out, and leave
+// everybody else waiting for ever.
+func (s *Store) safely(db *gorm.DB, fn func(*Tx) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = ra.Errorf(ra.KindInternal, "panic", fmt.Errorf("panic: %v\n%s", r, debug.Stack()), "This could not be done. Nothing was changed.")
 		}
 	}()
-	return j.run(tx)
+	return s.update(db, fn)
 }
 
 func newTogether() *together { return &together{turn: make(chan struct{}, 1)} }
@@ -88,9 +88,9 @@ func (s *Store) carryOut(ctx context.Context) {
 	}
 	db := s.db.Session(&gorm.Session{Context: ctx, NewDB: true})
 	db.Statement.ConnPool = s.kept
-	err := s.update(db, func(tx *Tx) error {
+	err := s.safely(db, func(tx *Tx) error {
 		for _, b := range batch {
-			if err := b.safely(tx); err != nil {
+			if err := b.run(tx); err != nil {
 				return err
 			}
 		}
@@ -98,7 +98,7 @@ func (s *Store) carryOut(ctx context.Context) {
 	})
 	for _, b := range batch {
 		if err != nil && n > 1 {
-			b.done <- s.update(db, b.safely)
+			b.done <- s.safely(db, b.run)
 			continue
 		}
 		b.done <- err

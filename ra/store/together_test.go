@@ -3,11 +3,16 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"sync"
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"certwindow/ra"
+	"certwindow/ra/jobs"
+	"certwindow/ra/oauth"
 	"certwindow/ra/store"
 	"certwindow/ra/store/storetest"
 )
@@ -47,6 +52,45 @@ func TestTogetherOutlivesAPanic(t *testing.T) {
 		case <-done:
 		case <-ctx.Done():
 			t.Fatal("somebody waits for ever")
+		}
+	})
+}
+
+// What panics at the end of a joined transaction, after every caller's own part, leaves nobody waiting either.
+func TestTogetherOutlivesAPanicAtItsEnd(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := storetest.NewWorld(t, db)
+		s := store.New(db, w.Register, func(*gorm.DB, jobs.Args) error { panic("the queue") }, storetest.Sealer(), w.Clock.Now, rand.Reader)
+		s.CallPhones()
+		var all sync.WaitGroup
+		for i := range 16 {
+			id := w.ID(t)
+			all.Go(func() {
+				defer func() {
+					if r := recover(); r != nil {
+						t.Errorf("the panic came out at caller %d: %v", i, r)
+					}
+				}()
+				err := s.Together(t.Context(), func(tx *store.Tx) error {
+					if i != 7 {
+						return nil
+					}
+					return tx.InsertAccessRequest(oauth.Request{ID: id, BrowserHash: []byte(id), Person: "doctor", Standing: oauth.Pending, CreatedAt: w.Clock.Now(), ExpiresAt: w.Clock.Now()})
+				})
+				if (err != nil) != (i == 7) || i == 7 && ra.KindOf(err) != ra.KindInternal {
+					t.Errorf("caller %d: %v", i, err)
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); all.Wait() }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatal("somebody waits for ever")
+		}
+		if n := w.Count(t, "access_requests"); n != 0 {
+			t.Errorf("%d were stored", n)
 		}
 	})
 }
