@@ -39,6 +39,7 @@ type Token struct {
 	making sync.Mutex
 	// activation is the public half of the activation key, once it was read.
 	activation atomic.Pointer[ecdh.PublicKey]
+	verified   verified
 }
 
 // Open loads the module, finds the token and logs in once, so that a wrong PIN shows at the start.

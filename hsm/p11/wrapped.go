@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto"
 	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"certwindow/hsm"
 
@@ -101,14 +103,46 @@ func (t *Token) verify(ctx context.Context, k hsm.WrappedKey, b hsm.Binding) err
 	if k.Generation < 1 || len(k.Blob) == 0 || len(k.Blob) > maxBlob || len(k.SPKI) == 0 || len(k.SPKI) > maxBlob {
 		return hsm.ErrBinding
 	}
-	want, err := t.hmac(ctx, MACLabel, bindingMessage(k, b))
+	message := bindingMessage(k, b)
+	name := sha256.Sum256(append(bytes.Clone(message), k.MAC...))
+	if t.verified.has(name) {
+		return nil
+	}
+	want, err := t.hmac(ctx, MACLabel, message)
 	if err != nil {
 		return err
 	}
 	if !hmac.Equal(want, k.MAC) {
 		return hsm.ErrBinding
 	}
+	t.verified.add(name)
 	return nil
+}
+
+// verified remembers which keys and bindings, each with its MAC, were found right. The same bytes stay right for the life
+// of the token, and a holder's key is looked at for each of his signatures: by a module across a network, a round trip.
+type verified struct {
+	mu    sync.Mutex
+	names map[[sha256.Size]byte]struct{}
+}
+
+// maxVerified bounds it, at 32 bytes each: the holders of a country's hospitals who sign on one day.
+const maxVerified = 1 << 16
+
+func (v *verified) has(name [sha256.Size]byte) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, there := v.names[name]
+	return there
+}
+
+func (v *verified) add(name [sha256.Size]byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.names == nil || len(v.names) >= maxVerified {
+		v.names = map[[sha256.Size]byte]struct{}{}
+	}
+	v.names[name] = struct{}{}
 }
 
 // wrappedSigner signs with a holder's key, which is in the module for the length of one signature.
