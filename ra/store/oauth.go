@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -106,11 +107,16 @@ func (r accessRequest) request() oauth.Request {
 		Person: r.PersonID, Authorisation: r.AuthorisationID, ShortCode: r.ShortCode, Standing: r.Standing, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt}
 }
 
-// InsertAccessRequest stores a request for access.
+// nobody stands for whoever has a name that nobody has: no phone waits for his news.
+const nobody ra.PersonID = "nobody"
+
+// InsertAccessRequest stores a request for access. As much is written of nobody as of a holder, so that the time which the
+// answer takes does not tell who has an account.
 func (tx *Tx) InsertAccessRequest(r oauth.Request) error {
-	if r.Person != "" && r.Authorisation == "" {
-		tx.stir(news.OfPerson(r.Person))
-		tx.call(jobs.Wake{Person: r.Person})
+	if r.Authorisation == "" {
+		person := cmp.Or(r.Person, nobody)
+		tx.stir(news.OfPerson(person))
+		tx.call(jobs.Wake{Person: person})
 	}
 	return tx.db.Create(&accessRequest{ID: r.ID, BrowserHash: r.BrowserHash, Client: r.Client, Redirect: r.Redirect, Scope: r.Scope, State: r.State,
 		Challenge: r.Challenge, Rich: r.Rich, PersonID: r.Person, AuthorisationID: r.Authorisation, ShortCode: r.ShortCode, Standing: r.Standing,
