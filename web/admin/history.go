@@ -40,7 +40,13 @@ func (p *page) history(objects ...string) ([]event, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b audit.Record) int { return int(b.Seq - a.Seq) })
-	return p.events(all), nil
+	out := p.events(all)
+	for i, e := range out {
+		if e.ActorKind == string(ra.ActorSystem) || e.ActorKind == string(ra.ActorSweep) { // which part of the system it was stands in the log
+			out[i].Who = p.words().say("actor." + e.ActorKind)
+		}
+	}
+	return out, nil
 }
 
 // events puts names and links to rows of the log.

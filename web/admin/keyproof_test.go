@@ -25,7 +25,7 @@ func TestKeyProofIsShown(t *testing.T) {
 		proof enrol.KeyProof
 		say   string
 	}{{enrol.KeyProof{}, ""}, {enrol.KeyProof{Kind: enrol.KindDeclared}, "由應用程式聲明"}, {enrol.KeyProof{Kind: enrol.KindProved, Attested: proved}, "由平台證明"},
-		{enrol.KeyProof{Kind: enrol.KindHSM}, "於窗口 HSM 內產製並保存"}} {
+		{enrol.KeyProof{Kind: enrol.KindHSM}, "於服務窗口的 HSM 產製並保存"}} {
 		c.proof.MadeAt = time.Now()
 		var application ra.ApplicationID
 		h.ok(h.store.Update(t.Context(), func(tx *store.Tx) error {
@@ -46,7 +46,7 @@ func TestKeyProofIsShown(t *testing.T) {
 		for _, path := range []string{"/certificates/" + string(id), "/applications/" + string(application)} {
 			rec := b.get(path)
 			body := rec.Body.String()
-			if rec.Code != 200 || strings.Contains(body, "金鑰的保存處") != (c.say != "") || !strings.Contains(body, c.say) ||
+			if rec.Code != 200 || strings.Contains(body, "金鑰保存位置") != (c.say != "") || !strings.Contains(body, c.say) ||
 				strings.Contains(body, "strongbox") != (c.proof.Attested != nil) {
 				t.Errorf("%s of %q: %d\n%s", path, c.proof.Kind, rec.Code, body)
 			}

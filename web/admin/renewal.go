@@ -28,12 +28,17 @@ type renewalLine struct {
 }
 
 // renewals are those of a list of certificates that it is time to renew, the one that ends first before the others
-// (HCA-7.2). One that a newer certificate has followed is not among them.
+// (HCA-7.2). One that a newer certificate has followed is not among them, nor one whose phone was lost, replaced or
+// copied: that one is being revoked, and its holder applies on another phone.
 func (p *page) renewals(list []ra.Certificate) (out []renewalLine, err error) {
 	var ids []ra.CertificateID
 	for _, c := range list {
 		if by, due := policy.RenewBy(c.NotAfter, p.site.Now()); due && c.State == ra.CertLive {
-			out = append(out, renewalLine{Certificate: c, Days: int(math.Ceil(by.Sub(p.site.Now()).Hours() / 24))})
+			code, bound := p.bound(c.DeviceID)
+			if !bound {
+				continue
+			}
+			out = append(out, renewalLine{Certificate: c, Device: code, Days: int(math.Ceil(by.Sub(p.site.Now()).Hours() / 24))})
 			ids = append(ids, c.ID)
 		}
 	}
@@ -43,9 +48,7 @@ func (p *page) renewals(list []ra.Certificate) (out []renewalLine, err error) {
 	}
 	out = slices.DeleteFunc(out, func(l renewalLine) bool { return known[l.Certificate.ID].Done() })
 	slices.SortFunc(out, func(a, b renewalLine) int { return a.Certificate.NotAfter.Compare(b.Certificate.NotAfter) })
-	codes := map[string]string{}
 	for i, l := range out {
-		out[i].Device = p.deviceOf(codes, string(l.Certificate.DeviceID))
 		if r, is := known[l.Certificate.ID]; is && r.Begun() {
 			out[i].Application = r.Application
 		} else if p.may(get, "/applications/new") {
@@ -53,6 +56,16 @@ func (p *page) renewals(list []ra.Certificate) (out []renewalLine, err error) {
 		}
 	}
 	return out, nil
+}
+
+// bound tells what a device is called and whether a certificate on it can be renewed there. One that the reader may not see
+// goes by its id.
+func (p *page) bound(id ra.DeviceID) (code string, bound bool) {
+	d, _, err := p.site.Registry.Device(p.ctx(), p.actor(), id)
+	if err != nil {
+		return string(id), true
+	}
+	return d.Code, d.State == ra.DeviceBound
 }
 
 // deskRenewals are the same at the counter, where the person is, with the card that was read.

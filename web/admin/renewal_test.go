@@ -56,6 +56,9 @@ func TestRenewalThroughThePages(t *testing.T) {
 	}
 	clerk.has(res.Header().Get("Location"), "換發前的憑證", `/certificates/`+string(id))
 	clerk.has("/persons/"+string(p), begin) // nobody has signed yet
+
+	h.ok(h.registry.Report(t.Context(), operator, d, ra.DeviceLose))
+	clerk.lacks("/persons/"+string(p), begin) // what was on a lost phone is revoked
 }
 
 // HCA-4.1, HCA-5.2.2, HCA-6.1: a phone is replaced on one page, which says what follows; what was on the old one is applied for

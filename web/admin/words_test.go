@@ -249,7 +249,7 @@ func TestDatesAreTaipeiTimeWithTheRelativeOneBeside(t *testing.T) {
 }
 
 // actPattern finds the acts that the audit log is written with, as the services write them.
-var actPattern = regexp.MustCompile(`(?:\bAct: |\bact\(ctx, actor, )"([a-z-]+\.[a-z-]+)"`)
+var actPattern = regexp.MustCompile(`(?:\bAct: |\bact\(ctx, actor, |\bon(?:Binding|Device)\(ctx, actor, [a-z.ID]+, )"([a-z-]+\.[a-z-]+)"`)
 
 // HCA-8.1.6: every act of the log has words of its own in both languages; no page shows how the program calls it.
 func TestEveryActHasWords(t *testing.T) {

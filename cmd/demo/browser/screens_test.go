@@ -31,13 +31,17 @@ func TestScreens(t *testing.T) {
 		b.speak()
 		b.blur()
 		b.picture("login" + ending)
-		b.signIn(b.newStaff("clerk"))
 		b.ok(w.InsertCard(t.Context(), w.cast.WangCard))
+		b.to("/new-password")
+		b.seesCard()
+		b.blur()
+		b.picture("new-password" + ending)
+		b.signIn(b.newStaff("clerk"))
 		if approval == "" {
 			approval = b.proposed()
 		}
 		for _, p := range []struct{ name, where string }{
-			{"home", "/"}, {"person", "/persons/" + w.cast.Wang}, {"device", "/devices/" + w.cast.Tablet}, {"application", "/applications/" + w.application},
+			{"home", "/"}, {"person", "/persons/" + w.cast.Wang}, {"device", "/devices/" + w.cast.Tablet}, {"replace", "/devices/" + w.cast.IPhone + "/replace"}, {"application", "/applications/" + w.application},
 			{"certificate", "/certificates/" + w.certificate}, {"approval", approval}, {"certificates", "/certificates?state=live"}, {"persons", "/persons"}, {"counter-person", "/counter?person=" + w.cast.Wang},
 		} {
 			b.to(p.where)
