@@ -47,9 +47,6 @@ func run() int {
 	return 0
 }
 
-// messageLife is short in the demonstration, so that a text can be seen to grow too old.
-const messageLife = 6 * time.Second
-
 func play(ctx context.Context, bin, dir string, stay bool) error {
 	begun := time.Now()
 	bin, err := filepath.Abs(bin)
@@ -64,9 +61,9 @@ func play(ctx context.Context, bin, dir string, stay bool) error {
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	opt := stage.Options{Bin: bin, Dir: dir, MessageLife: messageLife}
+	opt := stage.Options{Bin: bin, Dir: dir}
 	if stay {
-		opt.MessageLife, opt.CardAgent, opt.Listen = 0, free("127.0.0.1:61161"), free("127.0.0.1:8443")
+		opt.CardAgent, opt.Listen = free("127.0.0.1:61161"), free("127.0.0.1:8443")
 	}
 	if err := onStage(ctx, opt, stay); err != nil || stay {
 		return err
@@ -88,7 +85,7 @@ func onStage(ctx context.Context, opt stage.Options, stay bool) error {
 		return err
 	}
 	defer st.Close()
-	s := story.New(st, os.Stdout, messageLife)
+	s := story.New(st, os.Stdout)
 	if stay {
 		return look(ctx, st, s)
 	}

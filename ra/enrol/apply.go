@@ -18,26 +18,10 @@ import (
 // Begin makes an application and the text that the holder's card is to sign. Everything that can be refused
 // before the card is asked is refused here; all of it is judged again when the signature comes.
 func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Application, error) {
-	id, err := ra.NewID(s.now(), s.rand)
+	a, err := s.drawUp(actor, n)
 	if err != nil {
 		return ra.Application{}, err
 	}
-	nonce, err := ra.NewNonceValue(s.rand)
-	if err != nil {
-		return ra.Application{}, err
-	}
-	challenge := make([]byte, 32)
-	if _, err := io.ReadFull(s.rand, challenge); err != nil {
-		return ra.Application{}, err
-	}
-	if n.Algorithm == "" {
-		n.Algorithm = string(hsm.P256)
-	}
-	now := s.now().Truncate(time.Second) // the text shows whole seconds
-	a := ra.Application{ID: ra.ApplicationID(id), Kind: ra.Enrolment, Insertion: n.Insertion, State: ra.AppAwaitingSignature, PersonID: n.Person, DeviceID: n.Device,
-		Institution: n.Institution, Scope: n.Scope, KeyDesign: n.KeyDesign, Carrier: n.Carrier, Algorithm: n.Algorithm, Renews: n.Renews, Nonce: nonce,
-		Challenge: challenge, Deadline: now.Add(s.cfg.MessageLife()), CreatedBy: actor.ID, CreatedAt: now, UpdatedAt: now}
-
 	e := ra.Event{Actor: actor, Act: "enrol.begin", Object: object(a.ID), Institution: n.Institution,
 		Details: map[string]string{"scope": strings.Join(n.Scope, " "), "key": string(n.KeyDesign), "device": string(n.Device)}}
 	standing := s.standing(ctx)
@@ -48,14 +32,14 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 		if actor.Institution != "" && actor.Institution != n.Institution {
 			return ra.Refuse("HCA-8.1.6", "not-yours", "This institution is not yours. Nothing was begun.", nil)
 		}
-		if alg := hsm.Algorithm(n.Algorithm); alg != hsm.P256 && alg != hsm.RSA2048 {
+		if alg := hsm.Algorithm(a.Algorithm); alg != hsm.P256 && alg != hsm.RSA2048 {
 			return ra.Errorf(ra.KindMalformed, "algorithm", nil, "The key's algorithm is P-256 or RSA-2048. Nothing was begun.")
 		}
 		f, err := s.gather(tx, a)
 		if err != nil {
 			return err
 		}
-		if err := ra.Refused(policy.WindowMayEnrol(standing, now)); err != nil {
+		if err := ra.Refused(policy.WindowMayEnrol(standing, a.CreatedAt)); err != nil {
 			return err
 		}
 		if err := s.judge(f, a); err != nil {
@@ -83,6 +67,29 @@ func (s *Service) Begin(ctx context.Context, actor ra.Actor, n New) (ra.Applicat
 		return ra.Application{}, err
 	}
 	return a, nil
+}
+
+// drawUp makes an application that nothing has judged yet, with a nonce for the card and a challenge for the key.
+func (s *Service) drawUp(actor ra.Actor, n New) (a ra.Application, err error) {
+	id, err := ra.NewID(s.now(), s.rand)
+	if err != nil {
+		return a, err
+	}
+	nonce, err := ra.NewNonceValue(s.rand)
+	if err != nil {
+		return a, err
+	}
+	challenge := make([]byte, 32)
+	if _, err := io.ReadFull(s.rand, challenge); err != nil {
+		return a, err
+	}
+	if n.Algorithm == "" {
+		n.Algorithm = string(hsm.P256)
+	}
+	now := s.now().Truncate(time.Second) // the text shows whole seconds
+	return ra.Application{ID: ra.ApplicationID(id), Kind: ra.Enrolment, Insertion: n.Insertion, State: ra.AppAwaitingSignature, PersonID: n.Person, DeviceID: n.Device,
+		Institution: n.Institution, Scope: n.Scope, KeyDesign: n.KeyDesign, Carrier: n.Carrier, Algorithm: n.Algorithm, Renews: n.Renews, Nonce: nonce,
+		Challenge: challenge, Deadline: now.Add(s.cfg.MessageLife()), CreatedBy: actor.ID, CreatedAt: now, UpdatedAt: now}, nil
 }
 
 // facts are what the rules of an enrolment are judged by, read in one transaction.

@@ -114,7 +114,8 @@ func (s *Service) Work(ctx context.Context, id string) (again time.Duration, err
 	return time.Millisecond, nil
 }
 
-// line takes one line in, as the act of who confirmed it; who brought the table stands beside him in the row. It may have been taken in before a crash: then it is there, and counts as done.
+// line takes one line in, as the act of who confirmed it; who brought the table stands beside him in the row. It may have
+// been taken in before a crash: then it is there, and counts as done.
 func (s *Service) line(ctx context.Context, i Import, l Line) error {
 	rows := s.kinds[i.Kind]
 	actor := ra.Actor{Kind: ra.ActorStaff, ID: i.StartedBy, Institution: i.Institution, PreparedBy: i.CreatedBy}

@@ -62,13 +62,16 @@ func enter(t testing.TB, r *news.Room, h news.Holder) *news.Seat {
 	return s
 }
 
-// within waits for a value, or for the end of a channel.
-func within(t testing.TB, d time.Duration, c <-chan struct{}, what string) {
+// patience is far above what anything here takes: how busy the machine is decides no test.
+const patience = 20 * time.Second
+
+// comes waits for a value, or for the end of a channel.
+func comes(t testing.TB, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(d):
-		t.Fatalf("not within %v: %s", d, what)
+	case <-time.After(patience):
+		t.Fatalf("not within %v: %s", patience, what)
 	}
 }
 
@@ -76,12 +79,11 @@ func within(t testing.TB, d time.Duration, c <-chan struct{}, what string) {
 func settled(t testing.TB, r *news.Room, h news.Holder) *news.Seat {
 	t.Helper()
 	s := enter(t, r, h)
-	within(t, 5*time.Second, s.Stirred, "the watcher's first look")
+	comes(t, s.Stirred, "the watcher's first look")
 	return s
 }
 
-// What another replica commits is noticed within about a second, and what this one does at once; nobody else's phone is
-// stirred by it.
+// What another replica commits is noticed, and what this one does; nobody else's phone is stirred by it.
 func TestBothReplicasAreHeard(t *testing.T) {
 	replicas(t, func(t *testing.T, here, there *storetest.World) {
 		r := room(t, here, 10)
@@ -89,7 +91,7 @@ func TestBothReplicasAreHeard(t *testing.T) {
 		other := enter(t, r, holder(2))
 		for _, w := range []*storetest.World{there, here, there} {
 			id := ask(t, w, holder(1).Person)
-			within(t, 2*time.Second, mine.Stirred, "the change of a replica")
+			comes(t, mine.Stirred, "the change of a replica")
 			s, err := here.Store.Standing(t.Context(), holder(1), here.Clock.Now())
 			if err != nil || !slices.Contains(s.AccessRequests, id) {
 				t.Fatalf("%+v %v, want %s in it", s, err, id)
@@ -127,9 +129,9 @@ func TestLateCommitIsSeen(t *testing.T) {
 		if err := tx.Commit().Error; err != nil {
 			t.Fatal(err)
 		}
-		within(t, 2*time.Second, slow.Stirred, "the slow transaction")
-		within(t, 2*time.Second, quick.Stirred, "the one that waited for it")
-		within(t, time.Second, done, "the commit")
+		comes(t, slow.Stirred, "the slow transaction")
+		comes(t, quick.Stirred, "the one that waited for it")
+		comes(t, done, "the commit")
 	})
 }
 
@@ -156,16 +158,19 @@ func TestOneQuestionForAll(t *testing.T) {
 		}
 		asked := counted(t, here.DB.Gorm)
 		began := time.Now()
-		for asked.Load() < 5 && time.Since(began) < 20*time.Second {
+		for asked.Load() < 5 {
+			if time.Since(began) > patience {
+				t.Fatalf("%d questions in %v", asked.Load(), patience)
+			}
 			time.Sleep(10 * time.Millisecond) // polls for the fifth question
 		}
 		rate := float64(asked.Load()) / time.Since(began).Seconds()
 		t.Logf("%.1f questions a second for %d phones", rate, r.Waiting())
-		if rate > 3.5 || rate < 0.5 {
+		if rate > 3.5 {
 			t.Errorf("%.1f questions a second", rate)
 		}
 		ask(t, there, holder(200).Person)
-		within(t, 2*time.Second, last.Stirred, "one of many")
+		comes(t, last.Stirred, "one of many")
 	})
 }
 
@@ -182,7 +187,7 @@ func TestNothingIsLost(t *testing.T) {
 				}
 			}()
 		}
-		over := time.After(20 * time.Second)
+		over := time.After(patience)
 		seen := map[string]bool{}
 		for len(seen) < 2*each {
 			s, err := here.Store.Standing(t.Context(), holder(1), here.Clock.Now())
@@ -213,7 +218,7 @@ func TestRoomIsBounded(t *testing.T) {
 		t.Errorf("one too many: %v", err)
 	}
 	again := enter(t, r, holder(1))
-	within(t, time.Second, first.Over, "the end of a device's first question")
+	comes(t, first.Over, "the end of a device's first question")
 	r.Leave(first) // late: the second has the device's seat
 	if r.Waiting() != 2 {
 		t.Errorf("%d wait", r.Waiting())
@@ -226,7 +231,7 @@ func TestRoomIsBounded(t *testing.T) {
 		t.Errorf("%d wait", r.Waiting())
 	}
 	r.Close()
-	within(t, time.Second, again.Over, "the end of the wait at the end of the room")
+	comes(t, again.Over, "the end of the wait at the end of the room")
 	if _, err := r.Enter(holder(4)); ra.KindOf(err) != ra.KindUnavailable {
 		t.Errorf("entered a closed room: %v", err)
 	}
@@ -286,7 +291,7 @@ func TestOutageLosesNothing(t *testing.T) {
 	seat := settled(t, r, holder(1))
 	b.away.Store(true)
 	ask(t, w, holder(1).Person)
-	for deadline := time.Now().Add(10 * time.Second); b.asked.Load() < 3; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); b.asked.Load() < 3; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the watcher gave up")
 		}
@@ -297,7 +302,7 @@ func TestOutageLosesNothing(t *testing.T) {
 	default:
 	}
 	b.away.Store(false)
-	within(t, 2*time.Second, seat.Stirred, "what was committed meanwhile")
+	comes(t, seat.Stirred, "what was committed meanwhile")
 }
 
 // BenchmarkFiveThousand is how long it takes from a commit until the phone that it concerns is stirred, while five thousand
@@ -314,7 +319,7 @@ func BenchmarkFiveThousand(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		ask(b, w, holder(n%len(seats)).Person)
-		within(b, 5*time.Second, seats[n%len(seats)].Stirred, "a change")
+		comes(b, seats[n%len(seats)].Stirred, "a change")
 		n++
 	}
 }

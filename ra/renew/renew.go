@@ -15,7 +15,6 @@ import (
 
 // Tx is one transaction on what a reminder reads and writes.
 type Tx interface {
-	Certificate(scope ra.InstitutionCode, id ra.CertificateID) (ra.Certificate, error)
 	Certificates(q revoke.Query) ([]ra.Certificate, error)
 	// Renewals are the renewals of these certificates.
 	Renewals(of []ra.CertificateID) ([]ra.Renewal, error)

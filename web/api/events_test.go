@@ -164,7 +164,7 @@ func (p *phone) stand(tag string) <-chan answer {
 
 func (p *phone) until(what string, true func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !true(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !true(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.t.Fatal("it never came to this: " + what)
 		}
@@ -201,7 +201,7 @@ func TestEventsEndWithTheRight(t *testing.T) {
 			select {
 			case got := <-standing:
 				want(t, "while it stood", got, c.status, c.code, c.clause)
-			case <-time.After(5 * time.Second):
+			case <-time.After(20 * time.Second): // it would be answered after 25
 				t.Error("it waits on")
 			}
 		})

@@ -147,7 +147,7 @@ func (w *window) build(dir string) error {
 	w.Stage = st
 	w.close = append(w.close, st.Close)
 	var told bytes.Buffer
-	w.story = story.New(st, &told, 5*time.Minute)
+	w.story = story.New(st, &told)
 	if err := w.story.Prepare(ctx); err != nil {
 		return errors.Join(err, errors.New(told.String()))
 	}

@@ -101,7 +101,7 @@ card:
   policies: ["2.16.886.101.0.3.3"]
   attributes: [{oid: "2.16.886.1.100.2.2", value: primary}]
 smtp: {host: {{.MailHost}}, port: {{.MailPort}}, from: window@hospital.example}
-limits: {message_life: {{.MessageLife}}}
+limits: {message_life: 5m0s}
 sweep: {cap_percent: 100} # three certificates are all there are here
 network: {closed: ["127.0.0.0/16"], vpn: ["127.1.0.0/16"]} # what else this machine has as its own is the internet
 {{with .Stamps}}timestamp: {url: {{.}}, anchors: tsa/root.pem}
@@ -140,15 +140,11 @@ func (s *Stage) writeConfig(r *replica) error {
 	if database == "" {
 		database = "sqlite:certwindow.db"
 	}
-	life := s.opt.MessageLife
-	if life == 0 {
-		life = 5 * time.Minute
-	}
 	f, err := os.Create(r.config)
 	if err != nil {
 		return err
 	}
 	err = configTemplate.Execute(f, map[string]any{"Listen": r.listen, "Ready": r.ready, "URL": s.URL, "Database": database, "Window": Window, "Name": windowName,
-		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "MessageLife": life, "Stamps": s.stamps.address(), "Carried": s.carried})
+		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "Stamps": s.stamps.address(), "Carried": s.carried})
 	return errors.Join(err, f.Close())
 }

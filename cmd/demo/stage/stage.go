@@ -20,17 +20,16 @@ import (
 
 // Options say where and how the stage is built.
 type Options struct {
-	Bin         string            // folder of the programs
-	Dir         string            // empty folder for everything that is made
-	Database    string            // as in the configuration; empty: SQLite in Dir
-	MessageLife time.Duration     // of a text for the card; zero: the rule's five minutes
-	Lifetime    time.Duration     // of mobile certificates; zero: the simulator's year
-	CardAgent   string            // address of the card component; empty: any free port
-	Listen      string            // address of the server; empty: any free port
-	Progress    func(what string) // is told of each step that was done
-	Replicas    int               // servers on the one database and token; zero: one
-	Watch       func(Exchange)    // is told of everything that browsers, phones and systems say to the window
-	TimeStamps  bool              // a time-stamping authority stands beside the window
+	Bin        string            // folder of the programs
+	Dir        string            // empty folder for everything that is made
+	Database   string            // as in the configuration; empty: SQLite in Dir
+	Lifetime   time.Duration     // of mobile certificates; zero: the simulator's year
+	CardAgent  string            // address of the card component; empty: any free port
+	Listen     string            // address of the server; empty: any free port
+	Progress   func(what string) // is told of each step that was done
+	Replicas   int               // servers on the one database and token; zero: one
+	Watch      func(Exchange)    // is told of everything that browsers, phones and systems say to the window
+	TimeStamps bool              // a time-stamping authority stands beside the window
 }
 
 // Institution codes of the stage.

@@ -75,9 +75,10 @@ func (b *batch) fetch(ctx context.Context, positions ...int) ([][]byte, error) {
 // between is how long a record system waits before it asks again.
 const between = 10 * time.Millisecond
 
-// collect fetches the signatures as they come, and returns once none is to come any more. part is told of each part.
-func (b *batch) collect(ctx context.Context, part func() error) error {
-	ctx, stop := context.WithTimeout(ctx, time.Minute)
+// collect fetches the signatures as they come, and returns once none is to come any more. part, where it is not nil, is told
+// before each part is fetched how many are signed.
+func (b *batch) collect(ctx context.Context, part func(signed int) error) error {
+	ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
 	defer stop()
 	for {
 		s, err := b.stands(ctx)
@@ -87,10 +88,12 @@ func (b *batch) collect(ctx context.Context, part func() error) error {
 		if len(s.Ready) > 0 {
 			b.sad = s.SAD
 			b.from.hide("SAD of a batch", b.sad)
-			if err := b.take(ctx, s.Ready); err != nil {
-				return err
+			if part != nil {
+				if err := part(s.Progress.Signed + s.Progress.Collected); err != nil {
+					return err
+				}
 			}
-			if err := part(); err != nil {
+			if err := b.take(ctx, s.Ready); err != nil {
 				return err
 			}
 		}

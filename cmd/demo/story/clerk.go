@@ -87,6 +87,13 @@ func (c *clerk) post(ctx context.Context, where string, form url.Values) (page, 
 	return c.do(ctx, http.MethodPost, where, form)
 }
 
+// at is the clerk at a browser that reaches one server only.
+func (c *clerk) at(st *stage.Stage, i int) *clerk {
+	other := *c
+	other.base = st.Replica(i)
+	return &other
+}
+
 // refusal is what a page said in place of doing what it was asked.
 type refusal struct {
 	status int

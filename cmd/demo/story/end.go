@@ -128,7 +128,7 @@ func (s *Story) runSweep(ctx context.Context) (string, error) {
 
 // revoked waits until a certificate's page says that the HCA has revoked it.
 func (s *Story) revoked(ctx context.Context, certificate string) error {
-	for range 200 {
+	for range 600 {
 		p, err := s.clerk.get(ctx, "/certificates/"+certificate)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,11 @@ func (l *keyLife) renewed() {
 	old := l.enrolled(wish{l.wang, l.iphone, []string{"EMR-SIGN"}, "app"})
 	l.inventory()
 	l.mailed("即將到期")
+	told, _, err := phone.Asked(ctx, "")
+	l.must(err)
+	if !slices.Contains(told.Renewals, old) {
+		l.t.Errorf("the phone is told of %v", told.Renewals)
+	}
 	list, err := phone.Certificates(ctx)
 	l.must(err)
 	if len(list) != 1 || list[0].RenewBy == nil {

@@ -94,7 +94,7 @@ func warnings(log string) string {
 func prepared(t *testing.T, opt stage.Options) (*stage.Stage, *Story) {
 	t.Helper()
 	st := newStage(t, opt)
-	s := New(st, t.Output(), 0)
+	s := New(st, t.Output())
 	if err := s.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}

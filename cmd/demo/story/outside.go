@@ -105,10 +105,10 @@ func (s *Story) outside() scene {
 		}},
 		act{"inside again, the doctor releases it", func(ctx context.Context) (string, error) { return "", s.releases(ctx, shown) }},
 		s.refusal("the record system collects it from the internet", clause, func(ctx context.Context) error {
-			return s.from(internet, s.st.Replica(0), claims, func() error { return b.collect(ctx, func() error { return nil }) })
+			return s.from(internet, s.st.Replica(0), claims, func() error { return b.collect(ctx, nil) })
 		}),
 		act{"and gets it inside", func(ctx context.Context) (string, error) {
-			return "", errors.Join(b.collect(ctx, func() error { return nil }), b.verify())
+			return "", errors.Join(b.collect(ctx, nil), b.verify())
 		}},
 	)}
 }

@@ -18,14 +18,19 @@ import (
 // refusals is a scene: what must not work does not, says under which rule, and changes nothing.
 func (s *Story) refusals() scene {
 	var late struct{ application, text string }
-	var lateSince time.Time
+	var tooLate time.Time
 	var good wish
 	return scene{"Refusals, each under its clause, with nothing changed", []act{
-		{"(an application is left to grow old)", func(ctx context.Context) (_ string, err error) {
+		{"(an application is left to grow old, in the moment in which two persons let texts live for a second)", func(ctx context.Context) (_ string, err error) {
 			good = wish{s.wang, s.spare, []string{"EMR-SIGN"}, "app"}
-			lateSince = time.Now()
-			late.application, late.text, err = s.begin(ctx, wish{s.wang, s.iphone, []string{"EMR-SIGN"}, "app"})
-			return "", err
+			if err := s.textsLive(ctx, shortLife); err != nil {
+				return "", err
+			}
+			if late.application, late.text, err = s.begin(ctx, wish{s.wang, s.iphone, []string{"EMR-SIGN"}, "app"}); err != nil {
+				return "", err
+			}
+			tooLate = time.Now().Add(shortLife)
+			return "", s.textsLive(ctx, longLife)
 		}},
 		s.refusal("a replayed message", "HCA-8.1.4", func(ctx context.Context) error {
 			return s.submit(ctx, s.phoneCert.application, s.phoneCert.message, "replayed")
@@ -62,7 +67,7 @@ func (s *Story) refusals() scene {
 			return err
 		}),
 		s.refusal("an expired nonce", "HCA-8.1.4", func(ctx context.Context) error {
-			pause(ctx, time.Until(lateSince.Add(s.life+time.Second)))
+			pause(ctx, time.Until(tooLate))
 			_, err := s.sign(ctx, late.application, late.text, s.wang.card)
 			return err
 		}),

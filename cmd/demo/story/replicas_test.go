@@ -24,13 +24,6 @@ func replicas(t *testing.T, st *stage.Stage, s *Story, w *watcher, address strin
 	t.Run("OneSweep", func(t *testing.T) { oneSweep(t, st, s, address) })
 }
 
-// at is the clerk at a browser that reaches one server only.
-func (c *clerk) at(st *stage.Stage, i int) *clerk {
-	other := *c
-	other.base = st.Replica(i)
-	return &other
-}
-
 // HCA-8.1.1: a session begun at one server is good at the other, and ended at one it is ended at both.
 func oneSession(t *testing.T, st *stage.Stage, s *Story) {
 	account, err := s.hire(t.Context(), "counter2", "李櫃檯", "clerk", stage.Window)

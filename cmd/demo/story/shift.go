@@ -52,7 +52,7 @@ func (s *Story) shift() scene {
 func (s *Story) releaseAll(ctx context.Context, b *batch, shown client.Authorisation) (string, error) {
 	begun := time.Now()
 	collected := make(chan error, 1)
-	go func() { collected <- b.collect(ctx, func() error { return nil }) }()
+	go func() { collected <- b.collect(ctx, nil) }()
 	out, err := s.tablet.phone.Release(ctx, shown)
 	if err == nil && out.Stopped != nil {
 		err = out.Stopped

@@ -20,7 +20,7 @@ func (s *Story) stamped() scene {
 			if err != nil {
 				return "", err
 			}
-			if err := errors.Join(s.releases(ctx, shown), b.collect(ctx, func() error { return nil }), b.verify()); err != nil {
+			if err := errors.Join(s.releases(ctx, shown), b.collect(ctx, nil), b.verify()); err != nil {
 				return "", err
 			}
 			var got struct{ Timestamp string }

@@ -16,7 +16,6 @@ import (
 type Story struct {
 	st    *stage.Stage
 	out   io.Writer
-	life  time.Duration // of a text for the card
 	cards *reader
 
 	admin    *clerk
@@ -54,9 +53,9 @@ type certificate struct {
 	message         []byte // the card's message that consented to it
 }
 
-// New prepares a story on a stage. life is the life of a text for the card on that stage.
-func New(st *stage.Stage, out io.Writer, life time.Duration) *Story {
-	return &Story{st: st, out: out, life: life, cards: &reader{base: st.Agent}}
+// New prepares a story on a stage.
+func New(st *stage.Stage, out io.Writer) *Story {
+	return &Story{st: st, out: out, cards: &reader{base: st.Agent}}
 }
 
 // scene is one step of the story.

@@ -2,13 +2,9 @@ package story
 
 import (
 	"testing"
-	"time"
 
 	"certwindow/cmd/demo/stage"
 )
-
-// life of a text for the card, short enough to see one grow too old.
-const life = 6 * time.Second
 
 // The whole story, from the first set-up to the evidence of an enrolment years later, holds on each database; on
 // PostgreSQL also with two servers that share database and token, each request going to the next of them
@@ -18,7 +14,7 @@ func TestStory(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		w := &watcher{}
-		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Watch: w.see})
+		st, s := told(t, stage.Options{TimeStamps: true, Watch: w.see})
 		systems(t, onSQLite(st))
 		tellAccounts(t, st, s, w, onSQLite(st))
 		hidePhoneSecrets(t, s)
@@ -31,14 +27,14 @@ func TestStory(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		address, configured := onPostgres(t)
-		told(t, stage.Options{MessageLife: life, TimeStamps: true, Database: configured})
+		told(t, stage.Options{TimeStamps: true, Database: configured})
 		systems(t, address)
 	})
 	t.Run("PostgreSQL with two servers", func(t *testing.T) {
 		t.Parallel()
 		address, configured := onPostgres(t)
 		w := &watcher{}
-		st, s := told(t, stage.Options{MessageLife: life, TimeStamps: true, Database: configured, Replicas: 2, Watch: w.see})
+		st, s := told(t, stage.Options{TimeStamps: true, Database: configured, Replicas: 2, Watch: w.see})
 		systems(t, address)
 		tellAccounts(t, st, s, w, address)
 		hidePhoneSecrets(t, s)
@@ -53,7 +49,7 @@ func TestStory(t *testing.T) {
 func told(t *testing.T, opt stage.Options) (*stage.Stage, *Story) {
 	t.Helper()
 	st := newStage(t, opt)
-	s := New(st, t.Output(), opt.MessageLife)
+	s := New(st, t.Output())
 	if err := s.Tell(t.Context()); err != nil {
 		t.Fatal(err)
 	}

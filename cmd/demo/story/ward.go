@@ -39,23 +39,29 @@ func (s *Story) enrolWard(ctx context.Context) (string, error) {
 		key  string
 		into *string
 	}{{"hsm", &s.ward.revoked}, {"hsm", &s.ward.suspended}, {"hsm", &s.ward.stays}, {"app", &s.ward.own}} {
-		application, _, err := s.consent(ctx, wish{s.ward.doctor, s.ward.phone, []string{"EMR-SIGN"}, x.key})
-		if err != nil {
-			return "", err
-		}
-		if x.key == "app" {
-			if err := s.ward.phone.phone.enrol(ctx, application); err != nil {
-				return "", err
-			}
-		}
-		if *x.into, err = s.completed(ctx, application); err != nil {
-			return "", err
-		}
-		if err := s.ward.phone.phone.fetch(ctx, application); err != nil {
+		var err error
+		if *x.into, err = s.wardKey(ctx, x.key); err != nil {
 			return "", err
 		}
 	}
 	return fmt.Sprint(s.ward.revoked, " ", s.ward.suspended, " ", s.ward.stays, " ", s.ward.own), nil
+}
+
+// wardKey enrols the doctor once more, for a key in the app or the HSM.
+func (s *Story) wardKey(ctx context.Context, key string) (certificate string, err error) {
+	application, _, err := s.consent(ctx, wish{s.ward.doctor, s.ward.phone, []string{"EMR-SIGN"}, key})
+	if err != nil {
+		return "", err
+	}
+	if key == "app" {
+		if err := s.ward.phone.phone.enrol(ctx, application); err != nil {
+			return "", err
+		}
+	}
+	if certificate, err = s.completed(ctx, application); err != nil {
+		return "", err
+	}
+	return certificate, s.ward.phone.phone.fetch(ctx, application)
 }
 
 // asked has the hospital's record system ask the doctor for signatures with one of the certificates.

@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// Asked is everything that an app wants to hear of: what waits for its holder's answer or for a key, and where his
-// certificates on this phone stand.
+// Asked is everything that an app wants to hear of: what waits for its holder's answer or for a key, where his certificates
+// on this phone stand, and which of them it is time to renew.
 type Asked struct {
 	Authorisations []string          `json:"authorisations"`
 	AccessRequests []string          `json:"access_requests"`
 	Applications   []string          `json:"applications"`
 	Certificates   map[string]string `json:"certificates"` // states, by id
+	Renewals       []string          `json:"renewals"`     // no newer certificate follows these yet
 	// Seen names this answer: what the next question brings.
 	Seen string `json:"-"`
 }
