@@ -23,7 +23,7 @@ func hidePhoneSecrets(t *testing.T, s *Story) {
 		t.Fatalf("the doctor's phone is in %v: %v", dirs, err)
 	}
 	files, err := filepath.Glob(filepath.Join(dirs[0], "*.secret"))
-	if err != nil || len(files) != 3 {
+	if err != nil || len(files) < 3 { // a batch that was faster than its end costs another key
 		t.Fatalf("the phone has the secrets %v: %v", files, err)
 	}
 	for _, file := range files {
