@@ -122,7 +122,6 @@ func TestOnceAcrossReplicas(t *testing.T) {
 			r.Factors = []remotesign.Factor{remotesign.NewFactor("password", []byte("right"))} // each call wipes its own
 			return r
 		}
-		client := ra.Actor{Kind: ra.ActorClient, ID: string(records)}
 		for range 10 {
 			a, handle := w.request(t, 2)
 			r := w.release(t, activationOf(a), a.Items, nil)
@@ -130,12 +129,12 @@ func TestOnceAcrossReplicas(t *testing.T) {
 				_, err := s.Release(context.Background(), device(w.phone), w.phone.ID, a.ID, again(r))
 				return err
 			})
-			standing, err := replicas[1].Check(t.Context(), client, records, handle)
+			standing, err := replicas[1].Check(t.Context(), system, records, handle)
 			if err != nil || standing.State != remotesign.Released {
 				t.Fatalf("%+v %v", standing, err)
 			}
 			once(t, "a collection", replicas, func(s *remotesign.Service) error {
-				_, err := s.Collect(context.Background(), client, records, standing.SAD, [][]byte{a.Items[0].Hash})
+				_, err := s.Collect(context.Background(), system, records, standing.SAD, [][]byte{a.Items[0].Hash})
 				return err
 			})
 			own, act := w.own(t, w.cert, items(1))

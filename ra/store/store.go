@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -71,7 +72,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (s *Store) update(db *gorm.DB, fn func(*Tx) error) error {
-	stirred := false
+	stirred, ended := false, false
 	err := db.Transaction(func(db *gorm.DB) error {
 		tx := &Tx{db: db, s: s}
 		if err := fn(tx); err != nil {
@@ -87,13 +88,21 @@ func (s *Store) update(db *gorm.DB, fn func(*Tx) error) error {
 		}
 		topics := append(tx.topics, topicsOf(tx.events)...)
 		stirred = len(topics) > 0
-		return markTopics(db, topics)
+		err := markTopics(db, topics)
+		ended = err == nil
+		return err
 	})
-	if err == nil && stirred {
+	switch {
+	case err == nil && stirred:
 		s.commits.tell()
+	case err != nil && ended && !errors.Is(err, pgx.ErrTxCommitRollback):
+		return ra.Errorf(ra.KindUnavailable, "database", errors.Join(errUnconfirmed, err), "The database did not say whether this was done. Look whether it was, or try again.")
 	}
 	return mapError(err)
 }
+
+// errUnconfirmed is a commit whose answer did not come: it may have been carried out.
+var errUnconfirmed = errors.New("store: the commit was not confirmed")
 
 // View runs fn outside any transaction: each of its statements sees the database at its own moment. What is
 // decided by it is judged again in the Update that acts on it.

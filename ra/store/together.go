@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -46,9 +47,9 @@ func (s *Store) safely(db *gorm.DB, fn func(*Tx) error) (err error) {
 func newTogether() *together { return &together{turn: make(chan struct{}, 1)} }
 
 // Together is Update, perhaps in one transaction with others that wait at the same time. It returns after the commit,
-// and each caller gets its own outcome: where one of them fails, all are carried out by themselves. fn may run more
-// than once, each time from the beginning. A caller who gives up does not take the others along, so that the end of ctx
-// ends nothing.
+// and each caller gets its own outcome: where one of them fails, all are carried out by themselves; a commit that nobody
+// confirmed is KindUnavailable for all of them. fn may run more than once, each time from the beginning. A caller who
+// gives up does not take the others along, so that the end of ctx ends nothing.
 func (s *Store) Together(ctx context.Context, fn func(*Tx) error) error {
 	g, mine := s.together, &joined{fn, make(chan error, 1)}
 	g.mu.Lock()
@@ -97,7 +98,7 @@ func (s *Store) carryOut(ctx context.Context) {
 		return nil
 	})
 	for _, b := range batch {
-		if err != nil && n > 1 {
+		if err != nil && n > 1 && !errors.Is(err, errUnconfirmed) { // what may have been done is not done again
 			b.done <- s.safely(db, b.run)
 			continue
 		}
