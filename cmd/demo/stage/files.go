@@ -105,6 +105,7 @@ limits: {message_life: 5m0s}
 sweep: {cap_percent: 100} # three certificates are all there are here
 network: {closed: ["127.0.0.0/16"], vpn: ["127.1.0.0/16"]} # what else this machine has as its own is the internet
 {{with .Stamps}}timestamp: {url: {{.}}, anchors: tsa/root.pem}
+{{end}}{{with .Pushes}}push: {url: {{.}}, secret_file: push.secret, tls_roots: tls.pem}
 {{end}}`))
 
 // writeConfigs writes one configuration for each server; they differ in where the server listens.
@@ -145,6 +146,7 @@ func (s *Stage) writeConfig(r *replica) error {
 		return err
 	}
 	err = configTemplate.Execute(f, map[string]any{"Listen": r.listen, "Ready": r.ready, "URL": s.URL, "Database": database, "Window": Window, "Name": windowName,
-		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "Stamps": s.stamps.address(), "Carried": s.carried})
+		"Module": Module, "Token": tokenLabel, "CMC": s.cmc(), "HCABase": s.HCABase, "Agent": s.Agent, "ServiSign": s.ServiSign, "MailHost": host, "MailPort": port, "Stamps": s.stamps.address(),
+		"Pushes": s.pushes.address(), "Carried": s.carried})
 	return errors.Join(err, f.Close())
 }

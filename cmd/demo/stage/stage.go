@@ -30,6 +30,7 @@ type Options struct {
 	Replicas   int               // servers on the one database and token; zero: one
 	Watch      func(Exchange)    // is told of everything that browsers, phones and systems say to the window
 	TimeStamps bool              // a time-stamping authority stands beside the window
+	Pushes     bool              // the hospital has a gateway that wakes apps
 }
 
 // Institution codes of the stage.
@@ -61,6 +62,7 @@ type Stage struct {
 	beside    []*process // servers at other addresses
 	front     *front     // nil: the one server is asked directly
 	stamps    *authority // nil: there is none
+	pushes    *pushGateway
 	agent     *process
 	counter   Counter
 	carried   bool // a person carries requests to the HCA and its answers back
@@ -91,6 +93,7 @@ func New(ctx context.Context, opt Options) (*Stage, error) {
 		{"dedicated certificate: certwindow ceremony request, hcasim dedicated", s.dedicated},
 		{"mail catcher", s.startMail},
 		{"time-stamping authority: openssl ts", s.startStamps},
+		{"push gateway", s.startPushes},
 		{"database and first administrator: certwindow migrate up, staff create", s.database},
 		{"server: certwindow serve", s.open},
 	} {
@@ -114,6 +117,7 @@ func (s *Stage) Close() {
 		p.stop()
 	}
 	s.stamps.close()
+	s.pushes.close()
 	s.hca.stop()
 	if s.Mail != nil {
 		s.Mail.Close()

@@ -2,9 +2,11 @@ package story
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"certwindow/cmd/phone/client"
@@ -17,7 +19,7 @@ const shiftRecords = 200
 func (s *Story) shift() scene {
 	var b *batch
 	var shown client.Authorisation
-	return scene{"The end of a shift: 200 records of the hospital's record system, released at once", []act{
+	sc := scene{"The end of a shift: 200 records of the hospital's record system, released at once", []act{
 		{"two persons register the record system by its certificate (HCA-8.1.6)", func(ctx context.Context) (_ string, err error) {
 			s.records, err = s.registered(ctx, "emr")
 			return "", err
@@ -45,6 +47,42 @@ func (s *Story) shift() scene {
 		}},
 		s.refusal("the same signatures a second time", "HCA-6.3.5", func(ctx context.Context) error { _, err := b.fetch(ctx, 0, 199); return err }),
 		s.refusal("the same release a second time", "HCA-6.3.5", func(ctx context.Context) error { _, err := s.tablet.phone.Release(ctx, shown); return err }),
+	}}
+	if s.st.WakesApps() {
+		sc.acts = slices.Insert(sc.acts, 2, s.woken())
+	}
+	return sc
+}
+
+// woken is one more question, while the tablet's app is asleep: the hospital's gateway is told the app's push token, and
+// nothing else (HCA-8.1.5). The holder says no.
+func (s *Story) woken() act {
+	return act{"it asks again while the app is asleep: the hospital's gateway is told to wake it, and nothing of whom or what", func(ctx context.Context) (string, error) {
+		token := rand.Text()
+		s.hide("a push token", token)
+		if err := s.tablet.phone.WakeBy(ctx, "fcm", token); err != nil {
+			return "", err
+		}
+		c, err := s.records.credentialOf(ctx, s.wang.account, s.hsmCert.id)
+		if err != nil {
+			return "", err
+		}
+		begun := time.Now()
+		b, err := s.records.asks(ctx, c, "會診單", 1)
+		if err != nil {
+			return "", err
+		}
+		wait, stop := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("the gateway was told of no such token"))
+		defer stop()
+		if err := s.st.Woken(wait, token); err != nil {
+			return "", err
+		}
+		took := time.Since(begun)
+		shown, err := s.tablet.phone.shows(ctx, b)
+		if err == nil {
+			err = s.tablet.phone.Deny(ctx, shown.Authorisation)
+		}
+		return fmt.Sprintf("%.1f s later", took.Seconds()), err
 	}}
 }
 

@@ -14,7 +14,7 @@ func TestStory(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		w := &watcher{}
-		st, s := told(t, stage.Options{TimeStamps: true, Watch: w.see})
+		st, s := told(t, stage.Options{TimeStamps: true, Pushes: true, Watch: w.see})
 		systems(t, onSQLite(st))
 		tellAccounts(t, st, s, w, onSQLite(st))
 		hidePhoneSecrets(t, s)
@@ -27,14 +27,14 @@ func TestStory(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		address, configured := onPostgres(t)
-		told(t, stage.Options{TimeStamps: true, Database: configured})
+		told(t, stage.Options{TimeStamps: true, Pushes: true, Database: configured})
 		systems(t, address)
 	})
 	t.Run("PostgreSQL with two servers", func(t *testing.T) {
 		t.Parallel()
 		address, configured := onPostgres(t)
 		w := &watcher{}
-		st, s := told(t, stage.Options{TimeStamps: true, Database: configured, Replicas: 2, Watch: w.see})
+		st, s := told(t, stage.Options{TimeStamps: true, Pushes: true, Database: configured, Replicas: 2, Watch: w.see})
 		systems(t, address)
 		tellAccounts(t, st, s, w, address)
 		hidePhoneSecrets(t, s)

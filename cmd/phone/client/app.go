@@ -108,6 +108,17 @@ func (p *Phone) Notices(ctx context.Context) (n Notices, err error) {
 	return n, p.call(ctx, http.MethodGet, "/notices", nil, &n)
 }
 
+// WakeBy says by what the app is woken when something waits for its holder, in place of what it said before: a token of a
+// vendor's push service. A window that wakes no apps refuses it as "no-push".
+func (p *Phone) WakeBy(ctx context.Context, service, token string) error {
+	body, err := json.Marshal(map[string]string{"service": service, "token": token})
+	if err != nil {
+		return err
+	}
+	_, _, err = p.send(ctx, http.MethodPut, "/device/push", body, unique())
+	return err
+}
+
 // Acknowledge records that the notices were shown and read, and tells at how many starts they have been. person names
 // who read them on a shared device; it may be empty.
 func (p *Phone) Acknowledge(ctx context.Context, version int, person string) (starts int, err error) {
