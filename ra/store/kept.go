@@ -31,17 +31,8 @@ func (k *kept) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 	k.missed = nil
 	k.mu.Unlock()
 	for _, query := range missed {
-		stmt, err := k.PrepareContext(ctx, query)
-		if err != nil {
-			return nil, err
-		}
-		k.mu.Lock()
-		if _, there := k.stmts[query]; !there {
-			k.stmts[query], stmt = stmt, nil
-		}
-		k.mu.Unlock()
-		if stmt != nil {
-			stmt.Close()
+		if stmt, err := k.PrepareContext(ctx, query); err == nil { // else it is carried out as it is
+			k.keep(query, stmt)
 		}
 	}
 	tx, err := k.DB.BeginTx(ctx, opts)
@@ -49,6 +40,16 @@ func (k *kept) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 		return nil, err
 	}
 	return &keptTx{tx, k}, nil
+}
+
+func (k *kept) keep(query string, stmt *sql.Stmt) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, there := k.stmts[query]; there { // another transaction was faster
+		stmt.Close()
+		return
+	}
+	k.stmts[query] = stmt
 }
 
 // find is a statement that is kept; nil where it is not yet.
