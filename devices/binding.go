@@ -131,10 +131,10 @@ func (s *Service) ConfirmBinding(ctx context.Context, actor ra.Actor, id ra.Devi
 		if err := tx.UpdateBinding(b, BindingPresented, actor.ID, now); err != nil {
 			return err
 		}
-		if err := tx.DeviceBound(id, now); err != nil {
+		if err := tx.StartSweep(); err != nil {
 			return err
 		}
-		return tx.StartSweep()
+		return tx.DeviceBound(id, now) // last, since it takes the log's end: who holds that waits for nobody's sweep
 	})
 }
 

@@ -42,15 +42,15 @@ func (s *Service) Replace(ctx context.Context, actor ra.Actor, old ra.DeviceID, 
 		if err := s.sameUsers(tx, actor, d, next); err != nil {
 			return err
 		}
-		if err := tx.DeviceReplaced(old, s.now()); err != nil {
-			return err
-		}
 		e := ra.Event{At: s.now(), Actor: actor, Act: "device.register", Object: "device/" + id, Institution: d.Institution, Outcome: ra.OutcomeDone,
 			Details: map[string]string{"platform": string(r.Platform), "replaces": string(old)}}
 		if err := tx.Audit(e); err != nil {
 			return err
 		}
-		return tx.StartSweep()
+		if err := tx.StartSweep(); err != nil {
+			return err
+		}
+		return tx.DeviceReplaced(old, s.now()) // last, since it takes the log's end: who holds that waits for nobody's sweep
 	})
 	if err != nil {
 		return "", err
