@@ -46,7 +46,7 @@ func (p *page) applicationWith(failed error) error {
 		return err
 	}
 	v := view{Title: "kind." + string(a.Kind), Heading: p.words().say("kind." + string(a.Kind)), Up: "/applications",
-		UpTitle: "applications.title", Form: settlementForm(), Data: map[string]any{"App": a, "Proof": enrol.ReadKeyProof(a), "Name": name, "Device": code, "History": events,
+		UpTitle: "applications.title", Form: settlementForm(), Data: map[string]any{"App": a, "Failure": p.failure(a), "Proof": enrol.ReadKeyProof(a), "Name": name, "Device": code, "History": events,
 			"Voidable": voidable == nil, "Signable": a.State == ra.AppAwaitingSignature, "Dispute": dispute}}
 	if failed == nil {
 		return p.show(http.StatusOK, "application", v)

@@ -125,13 +125,21 @@ func (p *page) answer(a ra.Application) counterAnswer {
 		out.Result = "/certificates/" + string(*a.CertificateID)
 	}
 	if a.FailureCode != "" {
-		text := a.FailureDetail
-		if m, ok := p.words().find("code." + a.FailureCode); ok {
-			text = m
-		}
-		out.Failure = &refusal{Title: p.words().say("counter.failed"), Text: text}
+		out.Failure = &refusal{Title: p.words().say("counter.failed"), Text: p.failure(a)}
 	}
 	return out
+}
+
+// failure is why an application did not go on, in the clerk's language; what the HCA wrote stays as it is.
+func (p *page) failure(a ra.Application) string {
+	text, ok := p.words().find("code." + a.FailureCode)
+	switch {
+	case !ok:
+		return a.FailureDetail
+	case a.FailureCode == "hca-refused":
+		return text + " " + a.FailureDetail
+	}
+	return text
 }
 
 func (p *page) counterState() error {
