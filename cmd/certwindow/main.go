@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -72,14 +73,24 @@ func commands() []command {
 	}
 }
 
-// collectAt lets the heap grow to five times what is live, some ten megabytes, before it is collected: signatures leave
+// collectAt lets the heap grow to nine times what is live, some ten megabytes, before it is collected: signatures leave
 // much behind, and memory is cheaper than the processor's time. GOGC in the environment overrules it.
-const collectAt = 400
+const collectAt = 800
 
-func main() {
+// tune sets the runtime to what a window does. The key module and SQLite keep threads busy in C, and the runtime takes a
+// moment to see that a processor is free for another: one more than there are keeps them all at work. GOMAXPROCS in the
+// environment overrules it.
+func tune() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+}
+
+func main() {
+	tune()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := dispatch(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()

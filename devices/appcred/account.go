@@ -118,8 +118,8 @@ type Card struct {
 	Message string // SHA-256 of the signed message, in hex
 }
 
-// ResetByCard gives the holder of a card a password of his own choice, and opens his account again (HCA-8.2.6(4),
-// HCA-8.2.7(2)): the card has identified him, if the counter once linked it to him by an identity document. All his
+// ResetByCard gives the holder of a card a password of his own choice, and opens his locked account again (HCA-8.2.6(4),
+// HCA-8.2.7(2)); one that was stopped the counter alone opens: the card has identified him, if the counter once linked it to him by an identity document. All his
 // logins end. It returns the account's name.
 func (s *Service) ResetByCard(ctx context.Context, actor ra.Actor, card Card, next Secret) (account string, err error) {
 	if len(next) > factor.MaxPassword {
@@ -135,6 +135,9 @@ func (s *Service) ResetByCard(ctx context.Context, actor ra.Actor, card Card, ne
 		a, err := s.ofCard(tx, card, e)
 		if err != nil {
 			return err
+		}
+		if a.StoppedAt != nil { // whoever stopped it may have feared for the card as well
+			return ra.Refuse("HCA-8.1.6", "account-stopped", "This account was stopped. Nothing was changed; have yourself identified at the counter.", nil)
 		}
 		if err := factor.Acceptable(a.Name, next); err != nil {
 			return err

@@ -259,9 +259,10 @@ func TestStopIsSeenAcrossReplicas(t *testing.T) {
 			if err := there.ProveAct(t.Context(), w.chen, w.facts(w.tablet, w.chen), []appcred.Proof{pw("correct horse")}, "an act"); ra.AsError(err).Code != "account-stopped" {
 				t.Errorf("a signature after the stop: %v", err)
 			}
-			if _, err := here.ResetByCard(t.Context(), w.phone, appcred.Card{Holder: "1000"}, "correct horse"); err != nil {
-				t.Fatal(err)
+			if _, err := here.ResetByCard(t.Context(), w.phone, appcred.Card{Holder: "1000"}, "correct horse"); ra.AsError(err).Code != "account-stopped" {
+				t.Fatalf("the card opens an account that was stopped: %v", err)
 			}
+			w.account(w.chen, "chen", "correct horse")
 		}
 	})
 }

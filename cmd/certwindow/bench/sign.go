@@ -83,7 +83,7 @@ func signing(ctx context.Context, o Options) ([]Figure, error) {
 		return nil, err
 	}
 	var raw, single, batch tally
-	for single.sum < o.For { // in turns, so that whatever else the machine does falls on both alike
+	for single.sum < 2*o.For { // in turns, so that whatever else the machine does falls on both alike
 		if err := errors.Join(bare(key, &raw), h.round(ctx, all, 1, &single)); err != nil {
 			return nil, err
 		}
@@ -94,22 +94,25 @@ func signing(ctx context.Context, o Options) ([]Figure, error) {
 		}
 	}
 	return []Figure{
-		{Name: "P-256 signature released by a phone", Unit: "1/s", Ours: single.rate(), Raw: raw.rate(), Bound: singleShare, AtLeast: true, OnRatio: true,
-			Note: fmt.Sprintf("%d phones at once; raw unwraps and signs in one session and does nothing else, in turns with the phones", atOnce)},
-		{Name: fmt.Sprintf("the same, in batches of %d", batchSize), Unit: "1/s", Ours: batch.rate(), Raw: raw.rate(), Bound: batchShare, AtLeast: true, OnRatio: true},
+		{Name: "P-256 signature released by a phone", Unit: "1/s", Ours: single.rate, Raw: raw.rate, Bound: singleShare, AtLeast: true, OnRatio: true,
+			Note: fmt.Sprintf("%d phones at once; raw unwraps and signs in one session and does nothing else, in turns with the phones; the quickest turn of each", atOnce)},
+		{Name: fmt.Sprintf("the same, in batches of %d", batchSize), Unit: "1/s", Ours: batch.rate, Raw: raw.rate, Bound: batchShare, AtLeast: true, OnRatio: true},
 		{Name: "99 of 100 signatures come within", Unit: "ms", Ours: single.late(), Bound: slowest,
 			Note: "phones and window share the machine's cores; what a phone computes by itself is prepared off the clock"},
 	}, nil
 }
 
-// tally is what was signed, and how long that took.
+// tally is what was signed, turn by turn.
 type tally struct {
-	signatures int
-	sum        time.Duration
-	each       []time.Duration // of the answers
+	sum  time.Duration   // of all turns
+	rate float64         // signatures a second in the quickest turn
+	each []time.Duration // of the answers
 }
 
-func (t *tally) rate() float64 { return float64(t.signatures) / t.sum.Seconds() }
+func (t *tally) turn(signatures int, took time.Duration) {
+	t.sum += took
+	t.rate = max(t.rate, float64(signatures)/took.Seconds())
+}
 
 // late is the time in ms within which 99 of 100 answers came.
 func (t *tally) late() float64 {
@@ -131,14 +134,13 @@ const bareTurn = 250 * time.Millisecond
 
 // bare unwraps and signs, by one session.
 func bare(key crypto.Signer, t *tally) error {
-	digest, begun := sha256.Sum256([]byte("a medical record")), time.Now()
-	for time.Since(begun) < bareTurn {
+	digest, n, begun := sha256.Sum256([]byte("a medical record")), 0, time.Now()
+	for ; time.Since(begun) < bareTurn; n++ {
 		if _, err := key.Sign(nil, digest[:], crypto.SHA256); err != nil {
 			return err
 		}
-		t.signatures++
 	}
-	t.sum += time.Since(begun)
+	t.turn(n, time.Since(begun))
 	return nil
 }
 
@@ -154,8 +156,7 @@ func (h *house) round(ctx context.Context, all []*benchPhone, size int, t *tally
 	if err != nil {
 		return err
 	}
-	t.sum += time.Since(begun)
-	t.signatures += len(ready) * size
+	t.turn(len(ready)*size, time.Since(begun))
 	t.each = append(t.each, each...)
 	return ctx.Err()
 }
