@@ -110,7 +110,7 @@ var proofs = map[Clause]struct{ by, tests, missing string }{
 		"policy.TestCarrier devices/store.TestCheckIns web/api.TestCheckIn web/api.TestWithdrawnAppSignsNothing",
 		""},
 	"HCA-7.2": {"policy.RenewBy policy.Renewal policy.Usable ra/remotesign.(*Service).Status ra/remotesign.(*Service).Sign ra/remotesign.(*Service).Release",
-		"policy.TestUsable policy.TestRenewBy policy.TestRenewal web/api.TestEventsTellOfRenewals cmd/phone/client.TestRenew web/api.TestStatus cmd/phone/client.TestSignWithHSM ra/remotesign.TestRevokedInTheMiddle ra/remotesign.TestRevokedWhileOthersSign ra/remotesign.TestStatusIsNotRemembered web/csc.TestBatchRevokedInTheMiddle",
+		"policy.TestUsable policy.TestRenewBy policy.TestRenewal web/api.TestEventsTellOfRenewals cmd/phone/client.TestRenew web/api.TestStatus web/api.TestStatusIsNamed cmd/phone/client.TestSignWithHSM ra/remotesign.TestRevokedInTheMiddle ra/remotesign.TestRevokedWhileOthersSign ra/remotesign.TestStatusIsNotRemembered web/csc.TestBatchRevokedInTheMiddle",
 		""},
 	"HCA-7.3": {"policy.Usable policy.DeviceUser ra/remotesign.(*Service).Status ra/enrol.(*Service).SubmitRequest devices/appcred.(*Service).Login devices.(*Service).Continue devices.(*Service).Certify policy.Renewal",
 		"devices/store.TestCertificateGoesOnFromTheLastCheckIn cmd/phone/client.TestDeviceCertificateInTime web/admin.TestCopiedPhoneIsATask cmd/demo/story.TestKeyLife devices/store.TestCopiedDevice cmd/phone/client.TestCopiedPhone policy.TestUsable policy.TestDeviceUser policy.TestPerson ra/enrol.TestRequestOfAPhone web/api.TestStatus devices/appcred.TestLoginIsOfOneHolderOnOneDevice ra/remotesign.TestStatusIsNotRemembered web/api.TestEventsEndWithTheRight web/api.TestTheOtherServerKnows",

@@ -33,6 +33,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -347,14 +348,22 @@ func status(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	live, err := s.phone.Statuses(ctx)
+	if err != nil {
+		return err
+	}
 	var refused []error
 	for _, c := range certificates {
-		statement, err := s.phone.Status(ctx, c.Certificate)
-		if err != nil {
-			refused = append(refused, fmt.Errorf("%s: %w", c.Certificate, err))
+		at := slices.IndexFunc(live, func(l client.Standing) bool { return l.Certificate == c.Certificate })
+		if at < 0 {
+			refused = append(refused, fmt.Errorf("%s: %s", c.Certificate, c.State))
 			continue
 		}
-		fmt.Fprintf(s.stdout, "certificate %s may be used until %s\n", c.Certificate, time.Unix(statement.Expires, 0).UTC().Format(time.RFC3339))
+		if live[at].Refused != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", c.Certificate, live[at].Refused))
+			continue
+		}
+		fmt.Fprintf(s.stdout, "certificate %s may be used until %s\n", c.Certificate, time.Unix(live[at].Statement.Expires, 0).UTC().Format(time.RFC3339))
 	}
 	return errors.Join(refused...)
 }

@@ -215,7 +215,7 @@ func TestStatusIsNotRemembered(t *testing.T) {
 				} else if e.Code != c.code {
 					t.Errorf("%s at server %d: %s, want %s", c.what, i, e.Code, c.code)
 				}
-				if _, err := s.Status(t.Context(), device(w.phone), w.phone.ID, w.cert.ID); err == nil {
+				if _, err := s.Status(t.Context(), device(w.phone), w.phone.ID, w.cert.ID, ""); err == nil {
 					t.Errorf("%s at server %d: a status statement", c.what, i)
 				}
 			}

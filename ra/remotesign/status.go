@@ -2,7 +2,11 @@ package remotesign
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"slices"
+	"time"
 
 	"certwindow/policy"
 	"certwindow/ra"
@@ -22,9 +26,16 @@ type Statement struct {
 	Expires     int64    `json:"exp"`
 }
 
+// Issued is a statement as a JWS in compact form, and a name for what it says.
+type Issued struct {
+	Token string // empty: the caller has one of this name
+	Tag   string // the same until half of the statement's life is over, or anything that it says is otherwise
+}
+
 // Status makes a statement for a certificate on this device, as a JWS in compact form (RFC 7515, ES256, type
-// "certwindow-status+jwt"), or refuses under HCA-7.2 or HCA-7.3.
-func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID) (string, error) {
+// "certwindow-status+jwt"), or refuses under HCA-7.2 or HCA-7.3. Who has seen one of the same name gets none: his says the
+// same, and lives half of its time yet.
+func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID, seen string) (Issued, error) {
 	var c ra.Certificate
 	e := ra.Event{Actor: actor, Act: "status.statement", Object: certificateObject(id)}
 	err := s.Store.View(ctx, func(tx Tx) (err error) {
@@ -33,15 +44,32 @@ func (s *Service) Status(ctx context.Context, actor ra.Actor, device ra.DeviceID
 	})
 	if err != nil {
 		e.Institution = c.Institution
-		return "", s.refused(ctx, e, err)
+		return Issued{}, s.refused(ctx, e, err)
 	}
-	now := s.Now()
-	until := now.Add(s.Life())
+	now, life := s.Now(), s.Life()
+	what := Statement{Issuer: s.Issuer, Certificate: string(c.ID), Serial: c.Serial, IssuerKey: c.IssuerKey, Device: string(device), Status: "good", Scope: c.Scope}
+	half := max(life/2, time.Second)
+	tag, err := tagOf(s.KeyID, life, now.UnixNano()/int64(half), what)
+	if err != nil || tag == seen {
+		return Issued{Tag: tag}, err
+	}
+	until := now.Add(life)
 	if until.After(c.NotAfter) {
 		until = c.NotAfter
 	}
-	return signJWS(s.Statement, StatementType, s.KeyID, Statement{Issuer: s.Issuer, Certificate: string(c.ID), Serial: c.Serial, IssuerKey: c.IssuerKey,
-		Device: string(device), Status: "good", Scope: c.Scope, IssuedAt: now.Unix(), Expires: until.Unix()})
+	what.IssuedAt, what.Expires = now.Unix(), until.Unix()
+	token, err := signJWS(s.Statement, StatementType, s.KeyID, what)
+	return Issued{token, tag}, err
+}
+
+// tagOf names what a statement says within one half of a life.
+func tagOf(key string, life time.Duration, half int64, what Statement) (string, error) {
+	raw, err := json.Marshal([]any{key, life, half, what})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(raw)
+	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
 }
 
 // ActivationKeyType is the JWS "typ" of the statement about the activation key.

@@ -273,7 +273,8 @@ func digestOf(list []remotesign.Item) string {
 }
 
 func (w *ward) status(c ra.Certificate) (string, error) {
-	return w.Status(context.Background(), device(w.phone), w.phone.ID, c.ID)
+	got, err := w.Status(context.Background(), device(w.phone), w.phone.ID, c.ID, "")
+	return got.Token, err
 }
 
 // refusal fails the test unless err is a refusal under the clause with the code.

@@ -81,7 +81,7 @@ type Certificates interface {
 
 // Keys tells whether a key may be used and uses those in the HSM; remotesign.Service is one.
 type Keys interface {
-	Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID) (string, error)
+	Status(ctx context.Context, actor ra.Actor, device ra.DeviceID, id ra.CertificateID, seen string) (remotesign.Issued, error)
 	ActivationStatement() (string, error)
 	Challenge(ctx context.Context, device ra.DeviceID, id ra.CertificateID) (string, time.Time, error)
 	Sign(ctx context.Context, actor ra.Actor, device ra.DeviceID, own remotesign.Own, r remotesign.Release) (remotesign.Outcome, error)

@@ -128,7 +128,7 @@ func (p *phone) request(method, path, body string) *http.Request {
 }
 
 // forHolders are the addresses that want the token of a login.
-var forHolders = regexp.MustCompile(`^/(certificates|authorisations|access-requests|events|holder$|holder/(logout|password|totp|biometrics)$)`)
+var forHolders = regexp.MustCompile(`^/(certificates|authorisations|access-requests|events|statuses$|holder$|holder/(logout|password|totp|biometrics)$)`)
 
 func nonce() string { return rand.Text() }
 

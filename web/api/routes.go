@@ -63,6 +63,7 @@ var routes = append([]route{
 	{method: http.MethodGet, path: "/applications/{application}/certificate", signer: device, do: (*call).getCertificate},
 	{method: http.MethodGet, path: "/certificates", signer: device, do: (*call).listCertificates, holder: signedIn},
 	{method: http.MethodGet, path: "/certificates/{certificate}/status", signer: device, do: (*call).getStatus, holder: signedIn},
+	{method: http.MethodGet, path: "/statuses", signer: device, do: (*call).getStatuses, holder: signedIn},
 	{method: http.MethodGet, path: "/certificates/{certificate}/challenge", signer: device, do: (*call).getChallenge, holder: signedIn},
 	{method: http.MethodPost, path: "/certificates/{certificate}/signatures", signer: device, do: (*call).signHashes, joined: true, most: maxBatch, holder: signedIn},
 	{method: http.MethodGet, path: "/certificates/{certificate}/authorisations", signer: device, do: (*call).listAuthorisations, holder: signedIn},

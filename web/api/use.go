@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	typeJWT    = "application/jwt"          // RFC 7519 section 10.3.1
 	typeKeySet = "application/jwk-set+json" // RFC 7517 section 8.5
 )
 
@@ -57,15 +56,6 @@ func (c *call) listCertificates() (answer, error) {
 		return answer{}, err
 	}
 	return document(http.StatusOK, map[string][]certificate{"certificates": out})
-}
-
-// getStatus is the statement without which the app does not use its key (HCA-7.2).
-func (c *call) getStatus() (answer, error) {
-	if err := c.own(ra.CertificateID(c.Param("certificate"))); err != nil {
-		return answer{}, err
-	}
-	jws, err := c.api.Keys.Status(c.ctx(), c.actor(), c.device.ID, ra.CertificateID(c.Param("certificate")))
-	return answer{status: http.StatusOK, mediaType: typeJWT, body: []byte(jws)}, err
 }
 
 // getKeys are the public keys of status statements, and the window's signed word on the key that phones encrypt their

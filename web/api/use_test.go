@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -60,4 +61,50 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "not a user of the device any more", p.get(path), 422, "not-a-device-user", "HCA-7.3")
+}
+
+// HCA-7.2: a statement that the app has is not made again while it says the same and half of its life is left, and its name
+// is worth nothing once the certificate may not be used.
+func TestStatusIsNamed(t *testing.T) {
+	w, p, person, device := bound(t, phonetest.Options{})
+	var ids []string
+	for range 2 {
+		a := w.Apply(t, person, device, ra.KeyApp, "")
+		p.post("/applications/"+string(a.ID)+"/request", p.submission(a), nonce())
+		ids = append(ids, string(w.Issue(t, a.ID).ID))
+	}
+	for _, path := range []string{"/certificates/" + ids[0] + "/status", "/statuses"} {
+		first := p.get(path)
+		tag := first.header.Get("ETag")
+		if first.status != 200 || len(tag) < 10 {
+			t.Fatalf("%s: %d %q %s", path, first.status, tag, first.body)
+		}
+		for _, id := range ids[:1+strings.Count(path, "statuses")] {
+			if path == "/statuses" && !strings.Contains(string(first.body), `"certificate":"`+id+`","statement":"ey`) {
+				t.Errorf("%s: nothing of %s: %s", path, id, first.body)
+			}
+		}
+		again := func() answer {
+			r := p.request(http.MethodGet, path, "")
+			r.Header.Set("If-None-Match", tag)
+			return p.do(p.sign(r, ""))
+		}
+		if got := again(); got.status != 304 || len(got.body) != 0 || got.header.Get("ETag") != tag {
+			t.Errorf("%s, seen: %d %s", path, got.status, got.body)
+		}
+		w.Pass(5 * time.Minute)
+		if got := again(); got.status != 200 || got.header.Get("ETag") == tag {
+			t.Errorf("%s, half of the life later: %d", path, got.status)
+		}
+		tag = p.get(path).header.Get("ETag")
+		w.SetState(t, ra.CertificateID(ids[0]), ra.CertSuspended)
+		if path == "/statuses" {
+			if got := again(); got.status != 200 || strings.Contains(string(got.body), ids[0]) || !strings.Contains(string(got.body), ids[1]) {
+				t.Errorf("%s of a suspended one: %d %s", path, got.status, got.body)
+			}
+		} else {
+			want(t, "seen, suspended since", again(), 422, "certificate-suspended", "HCA-7.2")
+		}
+		w.SetState(t, ra.CertificateID(ids[0]), ra.CertLive)
+	}
 }

@@ -59,11 +59,50 @@ func (p *Phone) Status(ctx context.Context, certificate string) (s Statement, er
 	if err != nil {
 		return s, err
 	}
+	return p.statement(ctx, certificate, string(token))
+}
+
+// Standing is whether a certificate's key may be used now: the statement that says so, or why not.
+type Standing struct {
+	Certificate string
+	Statement   Statement
+	Refused     error
+}
+
+// Statuses fetches and verifies the statements about all live certificates of the signed-in holder here, at once.
+func (p *Phone) Statuses(ctx context.Context) (out []Standing, err error) {
+	raw, _, err := p.send(ctx, http.MethodGet, "/statuses", nil, "")
+	if err != nil {
+		return nil, err
+	}
+	var told struct {
+		Statements []struct {
+			Certificate, Statement string
+			Refused                *Refusal
+		}
+	}
+	if err := json.Unmarshal(raw, &told); err != nil {
+		return nil, err
+	}
+	for _, t := range told.Statements {
+		s := Standing{Certificate: t.Certificate}
+		if t.Refused != nil {
+			s.Refused = t.Refused
+		} else if s.Statement, err = p.statement(ctx, t.Certificate, t.Statement); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// statement verifies one, and that it is about this certificate here and now.
+func (p *Phone) statement(ctx context.Context, certificate, token string) (s Statement, err error) {
 	keys, err := p.windowKeys(ctx)
 	if err != nil {
 		return s, err
 	}
-	payload, err := verifyJWS(string(token), statementType, keys.JSONWebKeySet)
+	payload, err := verifyJWS(token, statementType, keys.JSONWebKeySet)
 	if err != nil {
 		return s, err
 	}

@@ -95,7 +95,7 @@ func verifyPin(shown []*x509.Certificate, pin, host string, at time.Time) error 
 }
 
 // forHolders are the addresses that want the token of a holder's login.
-var forHolders = regexp.MustCompile(`^/(certificates|authorisations|access-requests|events$|holder$|holder/(logout|password|totp|biometrics)$)`)
+var forHolders = regexp.MustCompile(`^/(certificates|authorisations|access-requests|events$|statuses$|holder$|holder/(logout|password|totp|biometrics)$)`)
 
 // call sends one signed request and reads its answer into out.
 func (p *Phone) call(ctx context.Context, method, path string, in, out any) error {
